@@ -1,0 +1,245 @@
+//! The description of a server before it starts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::config::{self, Authorization, Settings};
+use super::process::ServerProcess;
+use super::{NatsServer, StartError};
+use crate::locate::{self, Locator, Progress, ServerBinary};
+use crate::ports::free_port;
+
+/// How often a start is tried when somebody else took a chosen port in between.
+const PORT_ATTEMPTS: usize = 5;
+
+/// Describes a server; every option has a default, and [`start`](Self::start) runs it.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use headwater_testkit::NatsServer;
+///
+/// let server = NatsServer::builder()
+///     .user_and_password("alice", "secret")
+///     .max_payload(4096)
+///     .jetstream_config("sync_interval: always")
+///     .start()
+///     .await?;
+/// let client = async_nats::ConnectOptions::with_user_and_password("alice".into(), "secret".into())
+///     .connect(server.url())
+///     .await?;
+/// assert_eq!(client.server_info().max_payload, 4096);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a builder starts nothing until `start` is awaited"]
+pub struct NatsServerBuilder {
+    name: Option<String>,
+    port: Option<u16>,
+    monitor_port: Option<u16>,
+    jetstream: bool,
+    store_dir: Option<PathBuf>,
+    jetstream_config: String,
+    config: String,
+    max_payload: Option<usize>,
+    authorization: Option<Authorization>,
+    binary: Option<PathBuf>,
+    locator: Option<Locator>,
+    ready_within: Duration,
+}
+
+impl NatsServerBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            name: None,
+            port: None,
+            monitor_port: None,
+            jetstream: true,
+            store_dir: None,
+            jetstream_config: String::new(),
+            config: String::new(),
+            max_payload: None,
+            authorization: None,
+            binary: None,
+            locator: None,
+            ready_within: Duration::from_secs(20),
+        }
+    }
+
+    /// What the server calls itself. Default: `testkit-` and its port.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The port for clients. Default: a free one, chosen outside the range of outgoing connections so that nobody
+    /// takes it while the server is down.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// The port of the monitoring pages. Default: a free one.
+    pub fn monitor_port(mut self, port: u16) -> Self {
+        self.monitor_port = Some(port);
+        self
+    }
+
+    /// Whether JetStream is on. Default: yes.
+    pub fn jetstream(mut self, on: bool) -> Self {
+        self.jetstream = on;
+        self
+    }
+
+    /// Where JetStream stores. Such a folder outlives the server. Default: a temporary folder that does not.
+    pub fn store_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.store_dir = Some(folder.into());
+        self
+    }
+
+    /// Lines for the `jetstream` block, for instance `sync_interval: always` or `max_file_store: 1MB`. May be
+    /// called more than once. Default: none.
+    pub fn jetstream_config(mut self, lines: &str) -> Self {
+        self.jetstream_config.push_str(lines);
+        self.jetstream_config.push('\n');
+        self
+    }
+
+    /// Text for the end of the configuration file: accounts, TLS, limits. A block written here replaces one of the
+    /// same name that an option wrote. May be called more than once. Default: none.
+    pub fn config(mut self, text: &str) -> Self {
+        self.config.push_str(text);
+        self.config.push('\n');
+        self
+    }
+
+    /// The largest message in bytes, headers included. Default: the server's own, 1 MiB.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.max_payload = Some(bytes);
+        self
+    }
+
+    /// The one user and password that are let in. Default: everybody is. Replaces a token.
+    pub fn user_and_password(
+        mut self,
+        user: impl Into<String>,
+        password: impl Into<String>,
+    ) -> Self {
+        self.authorization = Some(Authorization::User {
+            user: user.into(),
+            password: password.into(),
+        });
+        self
+    }
+
+    /// The one token that is let in. Default: everybody is. Replaces user and password.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.authorization = Some(Authorization::Token(token.into()));
+        self
+    }
+
+    /// The binary to run, of any version, instead of the one that [`locate`](crate::locate) finds.
+    pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
+        self.binary = Some(path.into());
+        self
+    }
+
+    /// The locator to use for the binary. Default: [`locate`](crate::locate::locate), once for the whole process.
+    pub fn locator(mut self, locator: Locator) -> Self {
+        self.locator = Some(locator);
+        self
+    }
+
+    /// Reports when the binary must be fetched first, which takes seconds. Default: only to the log.
+    pub fn on_progress(mut self, report: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        let locator = self.locator.take().unwrap_or_else(Locator::from_process);
+        self.locator = Some(locator.on_progress(report));
+        self
+    }
+
+    /// How long the server may take to become ready. Default: 20 seconds; it usually takes under 100 ms.
+    pub fn ready_within(mut self, limit: Duration) -> Self {
+        self.ready_within = limit;
+        self
+    }
+
+    /// Finds the binary, starts it and waits until it is ready for clients and, if on, JetStream.
+    ///
+    /// A chosen port that somebody else took in between is replaced, up to four times; a port that was given is not.
+    /// When the returned future is dropped, a process that was started is killed.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub async fn start(self) -> Result<NatsServer, StartError> {
+        let binary = self.find_binary().await?;
+        let mut attempt = 1;
+        loop {
+            match self.start_once(binary.clone()).await {
+                Err(error)
+                    if attempt < PORT_ATTEMPTS && self.chooses_ports() && error.is_port_taken() =>
+                {
+                    tracing::debug!(
+                        attempt,
+                        "a chosen port was taken by somebody else; trying others"
+                    );
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn chooses_ports(&self) -> bool {
+        self.port.is_none() || self.monitor_port.is_none()
+    }
+
+    async fn find_binary(&self) -> Result<ServerBinary, StartError> {
+        let found = match (&self.binary, &self.locator) {
+            (Some(path), _) => ServerBinary::at(path).await,
+            (None, Some(locator)) => locator.locate().await,
+            (None, None) => locate::locate().await,
+        };
+        found.map_err(StartError::Binary)
+    }
+
+    async fn start_once(&self, binary: ServerBinary) -> Result<NatsServer, StartError> {
+        let home = tempfile::Builder::new()
+            .prefix("headwater-nats-")
+            .tempdir()
+            .map_err(StartError::Folder)?;
+        let settings = self.settings(home.path());
+        config::write(&settings, home.path()).map_err(StartError::Folder)?;
+        let server = NatsServer {
+            process: ServerProcess::new(home.path()),
+            binary,
+            settings,
+            home,
+            turn: Mutex::new(()),
+        };
+        server.launch().await?;
+        Ok(server)
+    }
+
+    fn settings(&self, home: &std::path::Path) -> Settings {
+        let port = self.port.unwrap_or_else(free_port);
+        Settings {
+            name: self
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("testkit-{port}")),
+            port,
+            monitor_port: self.monitor_port.unwrap_or_else(free_port),
+            jetstream: self.jetstream,
+            store_dir: self.store_dir.clone().unwrap_or_else(|| home.join("store")),
+            jetstream_config: self.jetstream_config.clone(),
+            config: self.config.clone(),
+            max_payload: self.max_payload,
+            authorization: self.authorization.clone(),
+            ready_within: self.ready_within,
+        }
+    }
+}

@@ -1,1 +1,34 @@
-//! Placeholder.
+//! Headwater's words and rules: aggregates, commands, events, the event store port and
+//! in-process dispatch. No NATS, no sockets, no global clock.
+#![deny(missing_docs)]
+
+mod aggregate;
+pub mod call;
+mod clock;
+mod command;
+pub mod description;
+mod event;
+mod failure;
+mod id;
+mod metadata;
+mod name;
+mod query;
+mod rejection;
+mod revision;
+pub mod schema;
+pub mod store;
+mod upcast;
+
+pub use aggregate::{Aggregate, Decide, Handle, HandleError};
+pub use clock::{Clock, SystemClock};
+pub use command::{Command, CommandContext};
+pub use description::{AggregateType, Describe, DescribeError, Described};
+pub use event::{DecodeError, Event, EventType, IntoEvents, JSON, NewEvent, RecordedEvent};
+pub use failure::{Failure, FailureCode, Violation};
+pub use id::{AggregateId, CommandId, EventId, IdError, InvalidAggregateId, MAX_ID_LENGTH};
+pub use metadata::{MAX_METADATA_LENGTH, Metadata};
+pub use name::{MAX_NAME_LENGTH, Name, NameError, is_name};
+pub use query::{Answer, Query};
+pub use rejection::{NeverRejected, Rejection, RejectionType};
+pub use revision::{Revision, Sequence};
+pub use upcast::{UpcastEvent, Upcasters};

@@ -1,0 +1,255 @@
+//! The handle to a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Client, jetstream};
+use chrono::Utc;
+use tokio::sync::{broadcast, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::config::{JetStreamConfig, NatsConfig, WatchdogConfig};
+use super::error::{ConnectError, ConnectErrorKind, Disconnected};
+use super::events::PermissionViolation;
+use super::info::ServerInfo;
+use super::link::{Ears, Link};
+use super::probe;
+use super::shared::Shared;
+use super::status::{ConnectionStats, ConnectionStatus, Counters};
+use super::supervisor::{Supervisor, connected_status};
+
+/// Violations remembered for those who are slow to read them.
+const VIOLATIONS_KEPT: usize = 64;
+
+/// A connection to NATS that is looked after.
+///
+/// A task of its own makes a round trip to the server every second, notices when the client has died although it still
+/// calls itself connected, and puts a new one in its place. Cloning is cheap, all clones are one connection; when the last
+/// of them is dropped the task ends, and the client with its last user.
+///
+/// - [`client`](Self::client) is the client of the moment. Ask again rather than keep it.
+/// - [`generations`](Self::generations) tells when the client was replaced, and subscriptions have to be made anew.
+///   When a client merely connects again its subscriptions go on.
+/// - [`guard`](Self::guard) fails work that is under way when the connection drops, which the client itself does not.
+///
+/// ```no_run
+/// use headwater_nats::connect::{Connection, NatsConfig};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = Connection::connect(&NatsConfig::new("nats://localhost:4222")).await?;
+/// connection.require_version(2, 12)?;
+/// let reply = connection.guard(connection.client().request("greet", "hello".into())).await??;
+/// println!("{:?}", reply.payload);
+/// connection.drain(std::time::Duration::from_secs(5)).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Connection {
+    pub(super) shared: Arc<Shared>,
+    _supervision: Arc<DropGuard>,
+}
+
+impl Connection {
+    /// Connects as `config` says; `config` is checked first.
+    ///
+    /// # Errors
+    /// When no server lets us in within `connect_timeout` each, unless `retry_on_initial_connect` is set: then only when
+    /// `config` is refused.
+    pub async fn connect(config: &NatsConfig) -> Result<Self, ConnectError> {
+        config.validate()?;
+        let ears = ears(config.name_or_default());
+        let mut link = Link::open(config, &ears).await?;
+        let status = match link.state().connected {
+            true => connected_status(&link),
+            false => ConnectionStatus::Connecting { since: Utc::now() },
+        };
+        Ok(Self::start(link, ears, config.jetstream.clone(), config.watchdog.clone(), Some(config.clone()), status))
+    }
+
+    /// Looks after a client that was made elsewhere. It is watched like any other, but it cannot be replaced
+    /// when it dies: the status is then [`ConnectionStatus::Lost`] for good. Nor are its events seen, so slow consumers
+    /// and permission violations are not counted.
+    #[must_use]
+    pub fn from_client(client: Client) -> Self {
+        let mut link = Link::adopt(client);
+        let status = match link.state().connected {
+            true => connected_status(&link),
+            false => ConnectionStatus::Connecting { since: Utc::now() },
+        };
+        Self::start(link, ears("handed in"), JetStreamConfig::default(), WatchdogConfig::default(), None, status)
+    }
+
+    fn start(
+        link: Link,
+        ears: Ears,
+        jetstream: JetStreamConfig,
+        watchdog: WatchdogConfig,
+        config: Option<NatsConfig>,
+        status: ConnectionStatus,
+    ) -> Self {
+        let shared = Shared::new(ears, link.client.clone(), jetstream, &watchdog);
+        if status.is_connected() {
+            shared.answered(Duration::ZERO);
+            shared.up(status);
+        } else {
+            shared.set(status);
+        }
+        let abandoned = CancellationToken::new();
+        let supervisor = Supervisor::new(Arc::clone(&shared), link, watchdog, config);
+        tokio::spawn(supervisor.run(abandoned.clone()));
+        Self { shared, _supervision: Arc::new(abandoned.drop_guard()) }
+    }
+
+    /// What the connection is called in the server's lists and in logs.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.ears.connection
+    }
+
+    /// The client of the moment.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        self.shared.current().1
+    }
+
+    /// The client of the moment and its number, which starts at 1 and grows whenever the client is replaced.
+    #[must_use]
+    pub fn current(&self) -> (u64, Client) {
+        self.shared.current()
+    }
+
+    /// JetStream over the client of the moment, in the configured domain or under the configured prefix.
+    #[must_use]
+    pub fn jetstream(&self) -> jetstream::Context {
+        let JetStreamConfig { domain, api_prefix } = &self.shared.jetstream;
+        match (domain, api_prefix) {
+            (Some(domain), _) => jetstream::with_domain(self.client(), domain),
+            (None, Some(prefix)) => jetstream::with_prefix(self.client(), prefix),
+            (None, None) => jetstream::new(self.client()),
+        }
+    }
+
+    /// The number of the client of the moment.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.shared.current().0
+    }
+
+    /// Tells when the client was replaced. Whoever subscribes does so anew on every change.
+    #[must_use]
+    pub fn generations(&self) -> watch::Receiver<u64> {
+        self.shared.generation.subscribe()
+    }
+
+    /// How the connection is doing.
+    #[must_use]
+    pub fn status(&self) -> ConnectionStatus {
+        self.shared.status.borrow().clone()
+    }
+
+    /// Tells how the connection is doing, whenever that changes.
+    #[must_use]
+    pub fn statuses(&self) -> watch::Receiver<ConnectionStatus> {
+        self.shared.status.subscribe()
+    }
+
+    /// Whether the last round trip to the server succeeded, and not long ago. This is the watchdog's answer: the client's own
+    /// `connection_state` says "connected" also when the client is dead.
+    #[must_use]
+    pub fn healthy(&self) -> bool {
+        self.shared.is_healthy()
+    }
+
+    /// What has happened to the connection so far.
+    #[must_use]
+    pub fn stats(&self) -> ConnectionStats {
+        let round_trip = self.shared.last_answer().map(|(_, round_trip)| round_trip);
+        self.shared.ears.counters.snapshot(self.generation(), round_trip)
+    }
+
+    /// What the server said of itself when the connection was last made; `None` before the first time.
+    #[must_use]
+    pub fn server_info(&self) -> Option<ServerInfo> {
+        ServerInfo::of(&self.client())
+    }
+
+    /// Refuses a server older than `major.minor`.
+    ///
+    /// # Errors
+    /// [`ConnectErrorKind::UnsupportedServer`] with the version found; [`ConnectErrorKind::Unreachable`] before
+    /// the first connection.
+    pub fn require_version(&self, major: u64, minor: u64) -> Result<ServerInfo, ConnectError> {
+        let info = self.server_info().ok_or_else(|| {
+            ConnectError::new(
+                ConnectErrorKind::Unreachable,
+                "the version of the NATS server is not known yet: not connected",
+            )
+        })?;
+        info.require_version(major, minor)?;
+        Ok(info)
+    }
+
+    /// Tells of every publish and subscription that the server does not permit. The client does not: to whoever waits for a
+    /// reply, a refused request looks like one without an answer.
+    #[must_use]
+    pub fn permission_violations(&self) -> broadcast::Receiver<PermissionViolation> {
+        self.shared.ears.violations.subscribe()
+    }
+
+    /// Reports that the client with this number seems dead, because a call said "channel closed" or a subscription ended.
+    /// It is looked at without delay; a number that is no longer the current one is ignored.
+    pub fn report_dead(&self, generation: u64) {
+        if generation == self.generation() {
+            self.shared.suspicion.notify_one();
+        }
+    }
+
+    /// Sends a PING to the server and waits for the answer: everything sent before has then reached the server.
+    ///
+    /// # Errors
+    /// When the connection is down, drops, or the server does not answer within the watchdog's `timeout`.
+    pub async fn round_trip(&self) -> Result<Duration, Disconnected> {
+        let client = self.client();
+        let limit = self.shared.round_trip_limit;
+        self.guard(probe::round_trip(&client, limit)).await?.map_err(|error| Disconnected::new(error.to_string()))
+    }
+
+    /// Closes the connection when everything sent has reached the server, waiting at most `limit` for that. Subscriptions end
+    /// after the messages that have arrived. Close what answers requests first.
+    ///
+    /// # Errors
+    /// When it could not be confirmed that everything arrived. The connection is closed all the same.
+    pub async fn drain(&self, limit: Duration) -> Result<(), Disconnected> {
+        let client = self.client();
+        let arrived = self.guard(probe::round_trip(&client, limit)).await;
+        self.close().await;
+        match arrived {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(Disconnected::new(error.to_string())),
+            Err(down) => Err(down),
+        }
+    }
+
+    /// Closes the connection, and returns when that is done, after one second at most. Messages that were not sent yet may be
+    /// lost; see [`drain`](Self::drain).
+    pub async fn close(&self) {
+        self.shared.closing.cancel();
+        self.closed().await;
+    }
+
+    /// Waits until the connection was closed.
+    pub async fn closed(&self) {
+        let mut statuses = self.shared.status.subscribe();
+        // The sender lives in `self.shared`, so this ends only when the condition holds.
+        let _ = statuses.wait_for(|status| *status == ConnectionStatus::Closed).await;
+    }
+}
+
+fn ears(name: &str) -> Ears {
+    Ears {
+        connection: name.to_owned(),
+        counters: Arc::new(Counters::default()),
+        violations: broadcast::Sender::new(VIOLATIONS_KEPT),
+    }
+}

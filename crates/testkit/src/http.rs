@@ -22,18 +22,11 @@ pub(crate) async fn get(port: u16, path: &str, within: Duration) -> io::Result<(
         stream.take(LARGEST_ANSWER).read_to_end(&mut answer).await?;
         io::Result::Ok(answer)
     };
-    let answer = timeout(within, exchange).await.map_err(|_| {
-        io::Error::new(
-            io::ErrorKind::TimedOut,
-            format!("no answer to {path} within {within:?}"),
-        )
-    })??;
-    parse(&String::from_utf8_lossy(&answer)).ok_or_else(|| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("the answer to {path} is not HTTP"),
-        )
-    })
+    let answer = timeout(within, exchange)
+        .await
+        .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer to {path} within {within:?}")))??;
+    parse(&String::from_utf8_lossy(&answer))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("the answer to {path} is not HTTP")))
 }
 
 fn parse(answer: &str) -> Option<(u16, String)> {

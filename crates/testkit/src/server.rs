@@ -25,6 +25,7 @@ use std::time::Duration;
 use semver::Version;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 pub use builder::NatsServerBuilder;
 pub use error::StartError;
@@ -39,6 +40,8 @@ const LINES_SHOWN_ON_PANIC: usize = 60;
 
 /// How long a server may take to end by itself before it is killed.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+const END_POLL: Duration = Duration::from_millis(100);
 
 /// How long the monitoring port may take to answer.
 const MONITOR_WITHIN: Duration = Duration::from_secs(5);
@@ -164,6 +167,13 @@ impl NatsServer {
         self.process.stop(STOP_WITHIN).await;
     }
 
+    /// Returns when the process is not running, whoever ended it. It is looked at ten times a second.
+    pub async fn until_ended(&self) {
+        while self.is_running() {
+            sleep(END_POLL).await;
+        }
+    }
+
     /// Freezes the process: its connections stay open and nobody answers.
     ///
     /// # Errors
@@ -200,10 +210,7 @@ impl NatsServer {
         readiness::forget_earlier_starts(home);
         self.process
             .spawn(&self.binary, &config::file_in(home), &log::file_in(home))
-            .map_err(|source| StartError::Spawn {
-                path: self.binary.path().to_path_buf(),
-                source,
-            })?;
+            .map_err(|source| StartError::Spawn { path: self.binary.path().to_path_buf(), source })?;
         let ready = readiness::wait(&self.process, &self.settings, home).await;
         if ready.is_err() {
             self.process.kill();
@@ -221,10 +228,7 @@ impl Drop for NatsServer {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "a failed test must show what its server said, with no subscriber set up"
-)]
+#[expect(clippy::print_stderr, reason = "a failed test must show what its server said, with no subscriber set up")]
 fn show_log(name: &str, tail: &str) {
     eprintln!("--- the end of the log of {name} ---\n{tail}\n--- end of log ---");
 }

@@ -28,10 +28,7 @@ impl TestServer {
     pub async fn with(describe: impl FnOnce(NatsServerBuilder) -> NatsServerBuilder) -> Self {
         match describe(NatsServer::builder()).start().await {
             Ok(server) => Self(server),
-            Err(error) => panic!(
-                "a nats-server is needed for this test: {}",
-                whole_story(&error)
-            ),
+            Err(error) => panic!("a nats-server is needed for this test: {}", whole_story(&error)),
         }
     }
 }

@@ -1,9 +1,6 @@
 //! One server: it starts ready, keeps its address and store, says why it failed, and is never left behind.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a helper of a test fails as the test does"
-)]
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -62,11 +59,7 @@ async fn a_killed_server_comes_back_with_its_store() {
 
     server.kill();
     assert_eq!(server.pid(), None);
-    assert!(
-        tokio::net::TcpStream::connect(server.address())
-            .await
-            .is_err()
-    );
+    assert!(tokio::net::TcpStream::connect(server.address()).await.is_err());
 
     server.restart().await.unwrap();
     assert_eq!(messages_stored(&server).await, 1);
@@ -80,28 +73,32 @@ async fn a_paused_server_answers_nothing_until_it_is_resumed() {
 
     server.pause().unwrap();
     let page = server.monitor("/varz");
-    assert!(
-        timeout(Duration::from_millis(300), page).await.is_err(),
-        "a paused server answered"
-    );
+    assert!(timeout(Duration::from_millis(300), page).await.is_err(), "a paused server answered");
     assert!(server.is_running());
 
     server.resume().unwrap();
-    assert_eq!(
-        server.monitor("/varz").await.unwrap()["port"],
-        server.port()
-    );
+    assert_eq!(server.monitor("/varz").await.unwrap()["port"], server.port());
 }
 
 #[tokio::test]
 async fn a_paused_server_can_be_stopped() {
     let server = TestServer::start().await;
     server.pause().unwrap();
-    timeout(Duration::from_secs(9), server.stop())
-        .await
-        .expect("the signal to end was not seen");
+    timeout(Duration::from_secs(9), server.stop()).await.expect("the signal to end was not seen");
     assert!(!server.is_running());
     assert!(server.pause().is_err());
+}
+
+#[tokio::test]
+async fn the_end_of_the_process_is_noticed() {
+    let server = TestServer::start().await;
+    assert!(timeout(Duration::from_millis(50), server.until_ended()).await.is_err());
+    let (status, ()) = tokio::join!(
+        tokio::process::Command::new("sh").args(["-c", "kill $0", &server.pid().unwrap().to_string()]).status(),
+        server.until_ended()
+    );
+    assert!(status.unwrap().success());
+    assert!(server.log_tail(5).contains("Server Exiting"), "{}", server.log_tail(5));
 }
 
 #[tokio::test]
@@ -132,12 +129,7 @@ async fn a_panicking_owner_leaves_no_process() {
         let server = TestServer::start().await;
         std::panic::panic_any(server.pid().unwrap());
     });
-    let pid = *owner
-        .await
-        .unwrap_err()
-        .into_panic()
-        .downcast::<u32>()
-        .unwrap();
+    let pid = *owner.await.unwrap_err().into_panic().downcast::<u32>().unwrap();
     assert!(!process_exists(pid));
 }
 
@@ -146,11 +138,7 @@ async fn a_panicking_owner_leaves_no_process() {
 #[ignore = "run by another test as a process of its own"]
 async fn owner_to_be_killed() {
     let server = TestServer::start().await;
-    println!(
-        "\nowned {} {}",
-        server.pid().unwrap(),
-        server.store_dir().display()
-    );
+    println!("\nowned {} {}", server.pid().unwrap(), server.store_dir().display());
     sleep(Duration::from_secs(60)).await;
 }
 
@@ -170,21 +158,14 @@ async fn a_killed_owner_leaves_no_process() {
 
     let deadline = Instant::now() + Duration::from_secs(10);
     while process_exists(pid) || store.parent().unwrap().exists() {
-        assert!(
-            Instant::now() < deadline,
-            "the server or its folder was left behind"
-        );
+        assert!(Instant::now() < deadline, "the server or its folder was left behind");
         sleep(Duration::from_millis(10)).await;
     }
 }
 
 #[tokio::test]
 async fn a_failing_configuration_shows_the_servers_log() {
-    let error = NatsServer::builder()
-        .config("no_such_setting: 1")
-        .start()
-        .await
-        .unwrap_err();
+    let error = NatsServer::builder().config("no_such_setting: 1").start().await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, StartError::Ended { .. }), "{text}");
     assert!(text.contains("no_such_setting"), "{text}");
@@ -193,12 +174,8 @@ async fn a_failing_configuration_shows_the_servers_log() {
 #[tokio::test]
 async fn a_given_port_that_is_taken_is_an_error_with_the_servers_words() {
     let server = TestServer::start().await;
-    let error = NatsServer::builder()
-        .port(server.port())
-        .monitor_port(server.monitor_port())
-        .start()
-        .await
-        .unwrap_err();
+    let error =
+        NatsServer::builder().port(server.port()).monitor_port(server.monitor_port()).start().await.unwrap_err();
     assert!(error.is_port_taken(), "{error}");
 }
 
@@ -206,16 +183,9 @@ async fn a_given_port_that_is_taken_is_an_error_with_the_servers_words() {
 async fn a_server_that_never_gets_ready_is_given_up_and_ended() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("never-ready");
-    write_script(
-        &script,
-        "echo \"nats-server: v2.99.0\"; [ \"$1\" = --version ] || exec sleep 60",
-    );
-    let error = NatsServer::builder()
-        .binary(&script)
-        .ready_within(Duration::from_millis(300))
-        .start()
-        .await
-        .unwrap_err();
+    write_script(&script, "echo \"nats-server: v2.99.0\"; [ \"$1\" = --version ] || exec sleep 60");
+    let error =
+        NatsServer::builder().binary(&script).ready_within(Duration::from_millis(300)).start().await.unwrap_err();
     assert!(matches!(error, StartError::NotReady { .. }), "{error}");
     assert!(error.to_string().contains("does not listen yet"), "{error}");
 }
@@ -224,8 +194,7 @@ async fn a_server_that_never_gets_ready_is_given_up_and_ended() {
 async fn only_the_given_user_is_let_in() {
     let server = TestServer::with(|server| server.user_and_password("alice", "s\"ecret\\")).await;
     assert!(async_nats::connect(server.url()).await.is_err());
-    let options =
-        async_nats::ConnectOptions::with_user_and_password("alice".into(), "s\"ecret\\".into());
+    let options = async_nats::ConnectOptions::with_user_and_password("alice".into(), "s\"ecret\\".into());
     options.connect(server.url()).await.unwrap();
 }
 
@@ -243,58 +212,37 @@ async fn a_full_store_refuses_what_does_not_fit() {
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     context.create_stream(stream("A")).await.unwrap();
     // The server notices that it is full after the message that filled it.
-    let publish = || async {
-        context
-            .publish("a.1", vec![0; 4096].into())
-            .await
-            .unwrap()
-            .await
-    };
+    let publish = || async { context.publish("a.1", vec![0; 4096].into()).await.unwrap().await };
     publish().await.unwrap();
     let error = publish().await.unwrap_err();
     assert!(error.to_string().contains("resources"), "{error}");
 }
 
 fn stream(name: &str) -> jetstream::stream::Config {
-    jetstream::stream::Config {
-        name: name.into(),
-        subjects: vec!["a.>".into()],
-        ..Default::default()
-    }
+    jetstream::stream::Config { name: name.into(), subjects: vec!["a.>".into()], ..Default::default() }
 }
 
 async fn store_one_message(server: &NatsServer) {
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     context.create_stream(stream("A")).await.unwrap();
-    context
-        .publish("a.1", "hello".into())
-        .await
-        .unwrap()
-        .await
-        .unwrap();
+    context.publish("a.1", "hello".into()).await.unwrap().await.unwrap();
 }
 
 async fn messages_stored(server: &NatsServer) -> u64 {
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
-    context
-        .get_stream("A")
-        .await
-        .unwrap()
-        .info()
-        .await
-        .unwrap()
-        .state
-        .messages
+    context.get_stream("A").await.unwrap().info().await.unwrap().state.messages
 }
 
 /// Whether the process exists; one that has ended and is not reaped yet does not count.
 fn process_exists(pid: u32) -> bool {
-    let output = Command::new("ps")
-        .args(["-o", "stat=", "-p", &pid.to_string()])
-        .output()
-        .unwrap();
-    let state = String::from_utf8_lossy(&output.stdout);
-    !state.trim().is_empty() && !state.trim().starts_with('Z')
+    let state = if Path::new("/proc/self/stat").exists() {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(") ").map(|(_, rest)| rest.to_owned()).unwrap_or_default()
+    } else {
+        let output = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    !state.is_empty() && !state.starts_with('Z')
 }
 
 async fn read_owned(stdout: tokio::process::ChildStdout) -> (u32, PathBuf) {
@@ -302,28 +250,19 @@ async fn read_owned(stdout: tokio::process::ChildStdout) -> (u32, PathBuf) {
     let mut lines = BufReader::new(stdout).lines();
     let search = async {
         while let Some(line) = lines.next_line().await.unwrap() {
-            if let Some((pid, store)) = line
-                .strip_prefix("owned ")
-                .and_then(|rest| rest.split_once(' '))
-            {
+            if let Some((pid, store)) = line.strip_prefix("owned ").and_then(|rest| rest.split_once(' ')) {
                 return (pid.parse().unwrap(), PathBuf::from(store));
             }
         }
         panic!("the owner ended before its server was ready");
     };
-    timeout(Duration::from_secs(60), search)
-        .await
-        .expect("the owner's server was not ready in time")
+    timeout(Duration::from_secs(60), search).await.expect("the owner's server was not ready in time")
 }
 
 /// Written by another process: a file that this one holds open for writing while some thread forks cannot be run.
 fn write_script(path: &Path, body: &str) {
     let status = Command::new("sh")
-        .args([
-            "-c",
-            "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod +x \"$1\"",
-            "sh",
-        ])
+        .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod +x \"$1\"", "sh"])
         .arg(path)
         .arg(body)
         .status()

@@ -58,9 +58,7 @@ impl ServerBinary {
     ///
     /// A sentence that names the path, when it is not there, does not run, or is no `nats-server`.
     pub async fn at(path: impl AsRef<Path>) -> Result<Self, super::LocateError> {
-        probe(path.as_ref(), Source::Given)
-            .await
-            .map_err(super::LocateError::given)
+        probe(path.as_ref(), Source::Given).await.map_err(super::LocateError::given)
     }
 
     /// Where the binary is.
@@ -101,11 +99,7 @@ pub(super) async fn probe(path: &Path, source: Source) -> Result<ServerBinary, S
     if !path.is_file() {
         return Err(format!("{shown} is not a file"));
     }
-    let run = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let run = Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
     let output = timeout(VERSION_WITHIN, run)
         .await
         .map_err(|_| format!("{shown} --version did not answer within {VERSION_WITHIN:?}"))?
@@ -115,11 +109,7 @@ pub(super) async fn probe(path: &Path, source: Source) -> Result<ServerBinary, S
     }
     let version = parse_version(&String::from_utf8_lossy(&output.stdout))
         .ok_or_else(|| format!("{shown} --version did not answer `nats-server: v…`"))?;
-    Ok(ServerBinary {
-        path: path.to_path_buf(),
-        version,
-        source,
-    })
+    Ok(ServerBinary { path: path.to_path_buf(), version, source })
 }
 
 fn parse_version(text: &str) -> Option<Version> {
@@ -133,16 +123,8 @@ mod tests {
 
     #[test]
     fn the_version_line_is_read_and_others_are_not() {
-        assert_eq!(
-            parse_version("nats-server: v2.15.1\n").unwrap().to_string(),
-            "2.15.1"
-        );
-        assert_eq!(
-            parse_version("nats-server: v2.12.0-RC.1")
-                .unwrap()
-                .to_string(),
-            "2.12.0-RC.1"
-        );
+        assert_eq!(parse_version("nats-server: v2.15.1\n").unwrap().to_string(), "2.15.1");
+        assert_eq!(parse_version("nats-server: v2.12.0-RC.1").unwrap().to_string(), "2.12.0-RC.1");
         assert_eq!(parse_version("GNU bash, version 5.2"), None);
         assert_eq!(parse_version("nats-server: unknown"), None);
     }

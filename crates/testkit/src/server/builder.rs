@@ -100,6 +100,12 @@ impl NatsServerBuilder {
         self
     }
 
+    /// Back to a temporary folder: two nodes of a cluster cannot share one.
+    pub(crate) fn own_store(mut self) -> Self {
+        self.store_dir = None;
+        self
+    }
+
     /// Lines for the `jetstream` block, for instance `sync_interval: always` or `max_file_store: 1MB`. May be
     /// called more than once. Default: none.
     pub fn jetstream_config(mut self, lines: &str) -> Self {
@@ -123,15 +129,8 @@ impl NatsServerBuilder {
     }
 
     /// The one user and password that are let in. Default: everybody is. Replaces a token.
-    pub fn user_and_password(
-        mut self,
-        user: impl Into<String>,
-        password: impl Into<String>,
-    ) -> Self {
-        self.authorization = Some(Authorization::User {
-            user: user.into(),
-            password: password.into(),
-        });
+    pub fn user_and_password(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
+        self.authorization = Some(Authorization::User { user: user.into(), password: password.into() });
         self
     }
 
@@ -179,13 +178,8 @@ impl NatsServerBuilder {
         let mut attempt = 1;
         loop {
             match self.start_once(binary.clone()).await {
-                Err(error)
-                    if attempt < PORT_ATTEMPTS && self.chooses_ports() && error.is_port_taken() =>
-                {
-                    tracing::debug!(
-                        attempt,
-                        "a chosen port was taken by somebody else; trying others"
-                    );
+                Err(error) if attempt < PORT_ATTEMPTS && self.chooses_ports() && error.is_port_taken() => {
+                    tracing::debug!(attempt, "a chosen port was taken by somebody else; trying others");
                     attempt += 1;
                 }
                 outcome => return outcome,
@@ -207,19 +201,11 @@ impl NatsServerBuilder {
     }
 
     async fn start_once(&self, binary: ServerBinary) -> Result<NatsServer, StartError> {
-        let home = tempfile::Builder::new()
-            .prefix("headwater-nats-")
-            .tempdir()
-            .map_err(StartError::Folder)?;
+        let home = tempfile::Builder::new().prefix("headwater-nats-").tempdir().map_err(StartError::Folder)?;
         let settings = self.settings(home.path());
         config::write(&settings, home.path()).map_err(StartError::Folder)?;
-        let server = NatsServer {
-            process: ServerProcess::new(home.path()),
-            binary,
-            settings,
-            home,
-            turn: Mutex::new(()),
-        };
+        let server =
+            NatsServer { process: ServerProcess::new(home.path()), binary, settings, home, turn: Mutex::new(()) };
         server.launch().await?;
         Ok(server)
     }
@@ -227,10 +213,7 @@ impl NatsServerBuilder {
     fn settings(&self, home: &std::path::Path) -> Settings {
         let port = self.port.unwrap_or_else(free_port);
         Settings {
-            name: self
-                .name
-                .clone()
-                .unwrap_or_else(|| format!("testkit-{port}")),
+            name: self.name.clone().unwrap_or_else(|| format!("testkit-{port}")),
             port,
             monitor_port: self.monitor_port.unwrap_or_else(free_port),
             jetstream: self.jetstream,

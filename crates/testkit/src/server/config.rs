@@ -30,10 +30,7 @@ pub(super) enum Authorization {
 impl std::fmt::Debug for Authorization {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::User { user, .. } => f
-                .debug_struct("User")
-                .field("user", user)
-                .finish_non_exhaustive(),
+            Self::User { user, .. } => f.debug_struct("User").field("user", user).finish_non_exhaustive(),
             Self::Token(_) => f.write_str("Token(..)"),
         }
     }
@@ -56,32 +53,20 @@ fn text(settings: &Settings, home: &Path) -> String {
     line(format!("server_name: {}", quoted(&settings.name)));
     line(format!("listen: \"127.0.0.1:{}\"", settings.port));
     line(format!("http: \"127.0.0.1:{}\"", settings.monitor_port));
-    line(format!(
-        "ports_file_dir: {}",
-        quoted(&home.to_string_lossy())
-    ));
+    line(format!("ports_file_dir: {}", quoted(&home.to_string_lossy())));
     if let Some(bytes) = settings.max_payload {
         line(format!("max_payload: {bytes}"));
     }
     match &settings.authorization {
         Some(Authorization::User { user, password }) => {
-            line(format!(
-                "authorization {{ user: {}, password: {} }}",
-                quoted(user),
-                quoted(password)
-            ));
+            line(format!("authorization {{ user: {}, password: {} }}", quoted(user), quoted(password)));
         }
-        Some(Authorization::Token(token)) => {
-            line(format!("authorization {{ token: {} }}", quoted(token)))
-        }
+        Some(Authorization::Token(token)) => line(format!("authorization {{ token: {} }}", quoted(token))),
         None => {}
     }
     if settings.jetstream {
         let store = quoted(&settings.store_dir.to_string_lossy());
-        line(format!(
-            "jetstream {{\n  store_dir: {store}\n{}}}",
-            settings.jetstream_config
-        ));
+        line(format!("jetstream {{\n  store_dir: {store}\n{}}}", settings.jetstream_config));
     }
     out.push_str(&settings.config);
     out
@@ -118,14 +103,8 @@ mod tests {
 
     #[test]
     fn secrets_do_not_reach_debug_output() {
-        let user = Authorization::User {
-            user: "alice".into(),
-            password: "secret".into(),
-        };
+        let user = Authorization::User { user: "alice".into(), password: "secret".into() };
         assert_eq!(format!("{user:?}"), r#"User { user: "alice", .. }"#);
-        assert_eq!(
-            format!("{:?}", Authorization::Token("secret".into())),
-            "Token(..)"
-        );
+        assert_eq!(format!("{:?}", Authorization::Token("secret".into())), "Token(..)");
     }
 }

@@ -26,32 +26,26 @@ pub(super) struct ServerProcess {
 #[derive(Debug)]
 struct State {
     child: Option<Child>,
+    /// How the last child ended, if it did by itself.
+    status: Option<ExitStatus>,
     watchdog: Watchdog,
 }
 
 impl State {
-    /// The child, if it has not ended; one that has ended is reaped and forgotten.
+    /// The child, if it has not ended; one that has ended is reaped.
     fn running(&mut self) -> Option<&mut Child> {
-        self.ended();
+        if let Ok(Some(status)) = self.child.as_mut()?.try_wait() {
+            self.child = None;
+            self.status = Some(status);
+            self.watchdog.release();
+        }
         self.child.as_mut()
-    }
-
-    fn ended(&mut self) -> Option<ExitStatus> {
-        let status = self.child.as_mut()?.try_wait().ok()??;
-        self.child = None;
-        self.watchdog.release();
-        Some(status)
     }
 }
 
 impl ServerProcess {
     pub(super) fn new(home: &Path) -> Self {
-        Self {
-            state: Mutex::new(State {
-                child: None,
-                watchdog: Watchdog::start(home),
-            }),
-        }
+        Self { state: Mutex::new(State { child: None, status: None, watchdog: Watchdog::start(home) }) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -62,12 +56,7 @@ impl ServerProcess {
     pub(super) fn spawn(&self, binary: &ServerBinary, config: &Path, log: &Path) -> io::Result<()> {
         let output = log::open(log)?;
         let mut command = Command::new(binary.path());
-        command
-            .arg("--config")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone()?)
-            .stderr(output);
+        command.arg("--config").arg(config).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // A group of its own: Ctrl-C in the terminal reaches the program that uses the server, which may want to
         // finish its work with the server still there.
         #[cfg(unix)]
@@ -77,6 +66,7 @@ impl ServerProcess {
         let child = command.spawn()?;
         state.watchdog.guard(child.id());
         state.child = Some(child);
+        state.status = None;
         Ok(())
     }
 
@@ -84,9 +74,11 @@ impl ServerProcess {
         self.state().running().map(|child| child.id())
     }
 
-    /// How the process ended, if it has ended since the last call that noticed.
+    /// How the process ended, if it did so by itself since it was last spawned.
     pub(super) fn ended(&self) -> Option<ExitStatus> {
-        self.state().ended()
+        let mut state = self.state();
+        state.running();
+        state.status
     }
 
     pub(super) fn kill(&self) {
@@ -137,9 +129,7 @@ impl ServerProcess {
     fn signal(&self, signal: rustix::process::Signal) -> io::Result<()> {
         let mut state = self.state();
         // The child is ours and not yet reaped, so its id cannot belong to anybody else.
-        let child = state
-            .running()
-            .ok_or_else(|| io::Error::other("nats-server is not running"))?;
+        let child = state.running().ok_or_else(|| io::Error::other("nats-server is not running"))?;
         rustix::process::kill_process(rustix::process::Pid::from_child(child), signal)?;
         Ok(())
     }

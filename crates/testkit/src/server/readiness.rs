@@ -32,19 +32,12 @@ pub(super) fn forget_earlier_starts(home: &Path) {
 ///
 /// The server writes the ports file when its listeners accept, and it starts to listen after JetStream has
 /// recovered; the health page then confirms that JetStream is on.
-pub(super) async fn wait(
-    process: &ServerProcess,
-    settings: &Settings,
-    home: &Path,
-) -> Result<(), StartError> {
+pub(super) async fn wait(process: &ServerProcess, settings: &Settings, home: &Path) -> Result<(), StartError> {
     let started = Instant::now();
     let mut pause = FIRST_WAIT;
     loop {
         if let Some(status) = process.ended() {
-            return Err(StartError::Ended {
-                status,
-                log: log::tail(home, LOG_LINES_IN_ERRORS),
-            });
+            return Err(StartError::Ended { status, log: log::tail(home, LOG_LINES_IN_ERRORS) });
         }
         let missing = match still_missing(settings, home).await {
             None => return Ok(()),
@@ -66,11 +59,7 @@ async fn still_missing(settings: &Settings, home: &Path) -> Option<String> {
     if ports_files(home).is_empty() {
         return Some("it does not listen yet".to_owned());
     }
-    let page = if settings.jetstream {
-        "/healthz?js-enabled-only=true"
-    } else {
-        "/healthz?js-server-only=true"
-    };
+    let page = if settings.jetstream { "/healthz?js-enabled-only=true" } else { "/healthz?js-server-only=true" };
     match http::get(settings.monitor_port, page, PAGE_WITHIN).await {
         Ok((200, _)) => None,
         Ok((status, body)) => Some(format!("its health page says {status} {}", body.trim())),
@@ -82,12 +71,6 @@ fn ports_files(home: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(home) else {
         return Vec::new();
     };
-    let is_ports = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|extension| extension == "ports")
-    };
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(is_ports)
-        .collect()
+    let is_ports = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "ports");
+    entries.filter_map(|entry| Some(entry.ok()?.path())).filter(is_ports).collect()
 }

@@ -33,17 +33,11 @@ impl Watchdog {
         }
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "headwater-watchdog"]).arg(home);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         // A group of its own, so that Ctrl-C does not end it together with us.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let shell = command
-            .spawn()
-            .inspect_err(|error| tracing::debug!(%error, "no watchdog for nats-server"))
-            .ok();
+        let shell = command.spawn().inspect_err(|error| tracing::debug!(%error, "no watchdog for nats-server")).ok();
         Self { shell }
     }
 

@@ -1,6 +1,14 @@
 //! What both ends of the wire share.
 //!
+//! - [`token`], [`subject`]: where everything of a service is on NATS.
+//! - [`header`], [`limits`]: what travels beside a body, and what a service accepts.
 //! - [`connect`]: settings, connections that are looked after, and what can be known of them.
+//! - [`event`]: stored events as the journal, the live feed and history replies show them.
 #![deny(missing_docs)]
 
 pub mod connect;
+pub mod event;
+pub mod header;
+pub mod limits;
+pub mod subject;
+pub mod token;

@@ -4,9 +4,11 @@
 
 mod aggregate;
 pub mod call;
+pub mod client;
 mod clock;
 mod command;
 pub mod description;
+pub mod dispatch;
 mod event;
 mod failure;
 mod id;

@@ -40,6 +40,12 @@ impl Revision {
     }
 }
 
+impl From<u64> for Revision {
+    fn from(count: u64) -> Self {
+        Self(count)
+    }
+}
+
 impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -17,7 +17,7 @@ pub(crate) struct EventCatalog {
 
 impl EventCatalog {
     /// The catalog of `E`; problems with it go to `problems`.
-    pub(super) fn of<E: Event>(problems: &mut Vec<String>) -> Self {
+    pub(crate) fn of<E: Event>(problems: &mut Vec<String>) -> Self {
         let mut events = BTreeMap::new();
         for event in E::types() {
             let name = match Name::new(event.name) {
@@ -63,7 +63,7 @@ impl EventCatalog {
 
     /// What a stored event means today: usually one event, after upcasting maybe several or none.
     /// Each is handed to `take` in order.
-    pub(super) fn decode<E: Event>(&self, stored: &RecordedEvent, mut take: impl FnMut(&E)) -> Result<(), DecodeError> {
+    pub(crate) fn decode<E: Event>(&self, stored: &RecordedEvent, mut take: impl FnMut(&E)) -> Result<(), DecodeError> {
         let (name, version) = (stored.event.name.as_str(), stored.event.schema_version);
         if self.upcasters.has(name, version) {
             for event in self.upcasters.upcast(name, version, &stored.event.data)? {

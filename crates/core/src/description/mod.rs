@@ -18,7 +18,7 @@ use serde_json::Value;
 pub use build::{Describe, DescribeError, Described};
 pub(crate) use catalog::EventCatalog;
 pub use command::CommandType;
-pub(crate) use command::{Decided, Decision, Refusal};
+pub(crate) use command::{Decided, Decision, EncodedEvent, ParsedCommand, Refusal};
 pub use query::QueryType;
 pub(crate) use state::AnyState;
 

@@ -69,6 +69,9 @@ pub trait EventStore: Send + Sync + std::fmt::Debug + 'static {
     async fn check(&self) -> Result<(), StoreError>;
 }
 
+/// The most events one append may have; JetStream takes no larger atomic batch (ADR-50).
+pub const MAX_EVENTS_PER_APPEND: usize = 1000;
+
 /// Events as they come from [`EventStore::subscribe`].
 pub type EventStream = BoxStream<'static, Result<RecordedEvent, ReadError>>;
 

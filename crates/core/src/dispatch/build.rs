@@ -1,0 +1,158 @@
+//! Building a dispatcher.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cache::Cache;
+use super::lane::Lanes;
+use super::stats::Counters;
+use super::{Dispatcher, Inner};
+use crate::store::EventStore;
+use crate::{AggregateType, Clock, DescribeError, Described, Name, SystemClock};
+
+/// Collects what a dispatcher needs; [`build`](Self::build) checks it.
+#[must_use]
+pub struct DispatcherBuilder {
+    store: Arc<dyn EventStore>,
+    types: Vec<Result<AggregateType, DescribeError>>,
+    clock: Arc<dyn Clock>,
+    cache_bytes: u64,
+    settings: Settings,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) lane_limit: usize,
+    pub(super) attempts: u32,
+    pub(super) retry_wait: Duration,
+    pub(super) timeout: Duration,
+    pub(super) history_page: usize,
+}
+
+/// A dispatcher that cannot be built, with every reason.
+#[derive(Debug, thiserror::Error)]
+#[error("the dispatcher cannot be built: {}", problems.join("; "))]
+pub struct BuildError {
+    problems: Vec<String>,
+}
+
+impl BuildError {
+    /// Every reason.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl DispatcherBuilder {
+    pub(super) fn new(store: Arc<dyn EventStore>) -> Self {
+        let settings = Settings {
+            lane_limit: 1024,
+            attempts: 10,
+            retry_wait: Duration::from_millis(2),
+            timeout: Duration::from_secs(10),
+            history_page: 500,
+        };
+        Self { store, types: Vec::new(), clock: Arc::new(SystemClock), cache_bytes: 256 * 1024 * 1024, settings }
+    }
+
+    /// Serves `A`, as it describes itself.
+    pub fn aggregate<A: Described<Env = ()>>(self) -> Self {
+        self.aggregate_with::<A>(Arc::new(()))
+    }
+
+    /// Serves `A`, whose handlers ask `env`.
+    pub fn aggregate_with<A: Described>(mut self, env: Arc<A::Env>) -> Self {
+        self.types.push(A::describe(env).build());
+        self
+    }
+
+    /// Serves an aggregate type described by hand.
+    pub fn aggregate_type(mut self, described: AggregateType) -> Self {
+        self.types.push(Ok(described));
+        self
+    }
+
+    /// Tells the time of decisions and events; the system's clock by default.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        Self { clock: Arc::new(clock), ..self }
+    }
+
+    /// How many bytes of aggregate states to keep in memory, by estimate; 256 MiB by default.
+    pub fn cache_bytes(self, cache_bytes: u64) -> Self {
+        Self { cache_bytes, ..self }
+    }
+
+    /// How many commands may wait for one aggregate before further ones are refused as
+    /// `unavailable` with the reason `overloaded`; 1024 by default.
+    pub fn lane_limit(mut self, lane_limit: usize) -> Self {
+        self.settings.lane_limit = lane_limit;
+        self
+    }
+
+    /// How often a command is decided again after conflicts with other writers before it is
+    /// refused as `unavailable`; 10 times in all by default.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.settings.attempts = attempts;
+        self
+    }
+
+    /// How long a call may take when it brings no deadline of its own; 10 seconds by default.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// The dispatcher, checked.
+    ///
+    /// # Errors
+    /// [`BuildError`] with every reason: no aggregate types, one described twice or badly, a
+    /// setting out of range.
+    pub fn build(self) -> Result<Dispatcher, BuildError> {
+        let mut problems = Vec::new();
+        let mut types = BTreeMap::<Name, AggregateType>::new();
+        if self.types.is_empty() {
+            problems.push("there are no aggregate types".to_owned());
+        }
+        for described in self.types {
+            match described {
+                Err(error) => problems.push(error.to_string()),
+                Ok(described) => {
+                    let kind = described.kind().clone();
+                    if types.insert(kind.clone(), described).is_some() {
+                        problems.push(format!("aggregate type `{kind}` is there twice"));
+                    }
+                }
+            }
+        }
+        if self.settings.lane_limit == 0 {
+            problems.push("lane_limit is 0; at least one command must be able to wait".to_owned());
+        }
+        if self.settings.attempts == 0 {
+            problems.push("attempts is 0; a command needs at least one".to_owned());
+        }
+        if self.settings.timeout.is_zero() {
+            problems.push("timeout is 0; no command could be answered".to_owned());
+        }
+        if !problems.is_empty() {
+            return Err(BuildError { problems });
+        }
+        let inner = Inner {
+            types,
+            store: self.store,
+            clock: self.clock,
+            lanes: Arc::new(Lanes::new(self.settings.lane_limit)),
+            cache: Cache::new(self.cache_bytes),
+            counters: Counters::default(),
+            settings: self.settings,
+        };
+        Ok(Dispatcher { inner: Arc::new(inner) })
+    }
+}
+
+impl std::fmt::Debug for DispatcherBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DispatcherBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

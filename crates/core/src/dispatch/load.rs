@@ -1,0 +1,97 @@
+//! Bringing an aggregate into memory and up to date.
+
+use super::Inner;
+use super::cache::Slot;
+use super::entity::Entity;
+use crate::store::{Freshness, Head, ReadError, ReadOptions};
+use crate::{AggregateId, AggregateType, Failure, RecordedEvent, Revision};
+
+impl Inner {
+    /// The aggregate in memory, read from the store when it is not there. It may be behind the
+    /// store: another instance may have written since.
+    pub(super) async fn load(&self, described: &AggregateType, aggregate: &AggregateId) -> Result<Slot, Failure> {
+        if let Some(slot) = self.cache.get(aggregate) {
+            self.counters.cache_hits.add(1);
+            return Ok(slot);
+        }
+        self.counters.cache_misses.add(1);
+        let slot = Slot::new(Entity::new(described, aggregate));
+        self.catch_up(described, aggregate, &slot, Freshness::Fast).await?;
+        self.cache.put(aggregate, &slot);
+        Ok(slot)
+    }
+
+    /// Folds into the slot whatever the store has beyond it. Returns the revision it is at then.
+    pub(super) async fn catch_up(
+        &self,
+        described: &AggregateType,
+        aggregate: &AggregateId,
+        slot: &Slot,
+        freshness: Freshness,
+    ) -> Result<Revision, Failure> {
+        let after = slot.lock().revision();
+        let options = ReadOptions::after(after).freshness(freshness);
+        let history = self.store.read(aggregate, options).await.map_err(|error| read_failure(&error))?;
+        self.counters.events_read.add(history.events.len());
+        let mut entity = slot.lock();
+        // Somebody else may have caught up meanwhile, or appended; whoever comes late has nothing left to fold.
+        if history.head.revision() > entity.revision() {
+            let fold = || fold(described, &mut entity, &history.events, &history.head);
+            self.guarded(aggregate, fold)??;
+        }
+        Ok(entity.revision())
+    }
+
+    /// The aggregate as its first events left it, for as long as `keep` says so.
+    pub(super) async fn replayed(
+        &self,
+        described: &AggregateType,
+        aggregate: &AggregateId,
+        mut keep: impl FnMut(&RecordedEvent) -> bool,
+    ) -> Result<Entity, Failure> {
+        let options = ReadOptions::all().freshness(Freshness::Leader);
+        let history = self.store.read(aggregate, options).await.map_err(|error| read_failure(&error))?;
+        let kept = history.events.iter().take_while(|event| keep(event)).count();
+        let events = &history.events[..kept];
+        self.counters.events_read.add(kept);
+        let mut entity = Entity::new(described, aggregate);
+        let head = Head::EMPTY.after(events.iter().map(|event| event.sequence));
+        self.guarded(aggregate, || fold(described, &mut entity, events, &head))??;
+        Ok(entity)
+    }
+}
+
+/// Folds the events beyond the entity's revision into it and moves it to `head`.
+fn fold(described: &AggregateType, entity: &mut Entity, events: &[RecordedEvent], head: &Head) -> Result<(), Failure> {
+    let known = entity.revision();
+    for event in events.iter().filter(|event| event.revision > known) {
+        described.evolve(&mut *entity.state, event).map_err(|error| {
+            tracing::error!(
+                aggregate = %event.aggregate, revision = %event.revision, error = &error as &dyn std::error::Error,
+                "a stored event cannot be read"
+            );
+            broken(event.revision, &format!("revision {} cannot be read: {error}", event.revision))
+        })?;
+        entity.note_recorded(event);
+    }
+    entity.head = head.clone();
+    Ok(())
+}
+
+/// What a caller gets when the store cannot be read.
+pub(super) fn read_failure(error: &ReadError) -> Failure {
+    match error {
+        ReadError::HistoryBroken { revision, .. } => {
+            tracing::error!(%error, "a history is broken");
+            broken(*revision, &error.to_string())
+        }
+        ReadError::Unavailable(cause) => {
+            tracing::warn!(error = cause as &dyn std::error::Error, "the store could not be read");
+            Failure::unavailable("store", "the event store cannot be read now")
+        }
+    }
+}
+
+fn broken(revision: Revision, message: &str) -> Failure {
+    Failure::internal(message).detail("reason", "history-broken").detail("revision", revision.get())
+}

@@ -26,8 +26,8 @@ impl fmt::Display for Attempt {
 }
 
 impl Attempt {
-    pub(crate) fn failed(server: &ServerAddr, error: async_nats::ConnectError, limit: Duration) -> Self {
-        let (kind, reason) = explain(&error, limit);
+    pub(crate) fn failed(server: &ServerAddr, error: &async_nats::ConnectError, limit: Duration) -> Self {
+        let (kind, reason) = explain(error, limit);
         Self { server: shown(server), kind, reason }
     }
 
@@ -38,8 +38,8 @@ impl Attempt {
 }
 
 /// The error for a list of servers none of which could be used.
-pub(crate) fn of_attempts(config: &NatsConfig, attempts: Vec<Attempt>) -> ConnectError {
-    let kind = overall_kind(&attempts);
+pub(crate) fn of_attempts(config: &NatsConfig, attempts: &[Attempt]) -> ConnectError {
+    let kind = overall_kind(attempts);
     let tries: Vec<String> = attempts.iter().map(Attempt::to_string).collect();
     let mut message = format!("cannot connect to NATS at {}", tries.join("; "));
     match kind {

@@ -83,7 +83,7 @@ impl Link {
                 }
             }
         }
-        Err(failure::of_attempts(config, attempts))
+        Err(failure::of_attempts(config, &attempts))
     }
 
     /// Watches a client that was made elsewhere.
@@ -97,7 +97,7 @@ impl Link {
         // The client's own limit leaves out the look-up of the host name, which can take much longer.
         match timeout(limit, options.connect(server)).await {
             Ok(Ok(client)) => Ok(Self { client, reported: Some(reported) }),
-            Ok(Err(error)) => Err(Attempt::failed(server, error, limit)),
+            Ok(Err(error)) => Err(Attempt::failed(server, &error, limit)),
             Err(_) => Err(Attempt::timed_out(server, limit)),
         }
     }

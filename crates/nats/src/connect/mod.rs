@@ -20,7 +20,7 @@ mod supervisor;
 
 pub use self::config::{
     BadDuration, ConfigError, DEFAULT_SERVER, Environment, HumanDuration, JetStreamConfig, NatsConfig, Problem,
-    ReconnectConfig, Secret, ServerUrl, Source, TlsConfig, WatchdogConfig,
+    ReconnectConfig, Secret, ServerUrl, Source, Sources, TlsConfig, WatchdogConfig,
 };
 pub use self::connection::Connection;
 pub use self::connections::Connections;

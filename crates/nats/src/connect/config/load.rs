@@ -34,9 +34,9 @@ impl fmt::Display for Source {
     }
 }
 
-/// The sources of the settings that did not come from the program itself, by field.
+/// Which settings did not come from the program itself, and where from. Read it with [`NatsConfig::source`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sources(BTreeMap<&'static str, Source>);
+pub struct Sources(BTreeMap<&'static str, Source>);
 
 impl NatsConfig {
     /// The settings of this process's environment and of the `nats` context it selects. See [`load`](Self::load).

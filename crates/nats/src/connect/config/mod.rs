@@ -14,7 +14,7 @@ mod validate;
 
 pub use self::duration::{BadDuration, HumanDuration};
 pub use self::environment::Environment;
-pub use self::load::Source;
+pub use self::load::{Source, Sources};
 pub use self::problem::{ConfigError, Problem};
 pub use self::secret::Secret;
 pub use self::server_url::ServerUrl;

@@ -101,9 +101,9 @@ pub struct NatsConfig {
     /// Where JetStream's API is found.
     pub jetstream: JetStreamConfig,
 
-    /// Where each setting came from.
+    /// Where settings came from that the program did not make; written by [`load`](Self::load).
     #[serde(skip)]
-    pub(crate) sources: Sources,
+    pub sources: Sources,
 }
 
 /// Encryption, and the certificate a client shows.
@@ -223,6 +223,13 @@ impl NatsConfig {
     #[must_use]
     pub fn tls(mut self, tls: TlsConfig) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Takes missing settings from a context of the `nats` tool when the configuration is [loaded](Self::load).
+    #[must_use]
+    pub fn context(mut self, context: impl Into<String>) -> Self {
+        self.context = Some(context.into());
         self
     }
 

@@ -130,6 +130,17 @@ impl Connection {
         }
     }
 
+    /// The prefix of JetStream's API subjects: `$JS.API`, unless a domain or another prefix is configured.
+    #[must_use]
+    pub fn jetstream_prefix(&self) -> String {
+        let JetStreamConfig { domain, api_prefix } = &self.shared.jetstream;
+        match (domain, api_prefix) {
+            (Some(domain), _) => format!("$JS.{domain}.API"),
+            (None, Some(prefix)) => prefix.clone(),
+            (None, None) => "$JS.API".to_owned(),
+        }
+    }
+
     /// The number of the client of the moment.
     #[must_use]
     pub fn generation(&self) -> u64 {

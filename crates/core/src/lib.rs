@@ -2,6 +2,8 @@
 //! in-process dispatch. No NATS, no sockets, no global clock.
 #![deny(missing_docs)]
 
+#[doc(hidden)]
+pub mod __private;
 mod aggregate;
 pub mod call;
 pub mod client;

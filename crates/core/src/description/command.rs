@@ -37,8 +37,11 @@ pub(crate) struct EncodedEvent {
 /// What a command leads to: events, and the step they make the state take once they are stored.
 pub(crate) struct Decision {
     pub(crate) events: Vec<EncodedEvent>,
-    pub(crate) evolve: Box<dyn FnOnce(&mut dyn AnyState) + Send>,
+    pub(crate) evolve: EvolveStep,
 }
+
+/// The step the state takes once the events of a decision are stored.
+pub(crate) type EvolveStep = Box<dyn FnOnce(&mut dyn AnyState) + Send>;
 
 /// Why a command leads to nothing.
 #[derive(Debug)]

@@ -63,14 +63,14 @@ impl Lanes {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pass_on(self: Arc<Self>, aggregate: AggregateId) {
-        let mut turn = Turn { place: Some((Arc::clone(&self), aggregate.clone())) };
+    fn pass_on(self: &Arc<Self>, aggregate: &AggregateId) {
+        let mut turn = Turn { place: Some((Arc::clone(self), aggregate.clone())) };
         loop {
             let next = {
                 let mut queues = self.queues();
-                let next = queues.get_mut(&aggregate).and_then(VecDeque::pop_front);
+                let next = queues.get_mut(aggregate).and_then(VecDeque::pop_front);
                 if next.is_none() {
-                    queues.remove(&aggregate);
+                    queues.remove(aggregate);
                 }
                 next
             };
@@ -101,7 +101,7 @@ impl Ticket {
 impl Drop for Turn {
     fn drop(&mut self) {
         if let Some((lanes, aggregate)) = self.place.take() {
-            lanes.pass_on(aggregate);
+            Lanes::pass_on(&lanes, &aggregate);
         }
     }
 }

@@ -4,27 +4,29 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::sync::watch;
 
 use super::{
-    Append, AppendError, Appended, EventFilter, EventStore, EventStream, Freshness, Head, History, ReadError,
-    ReadOptions, StartFrom, StoreError,
+    Append, AppendError, Appended, EventFilter, EventStore, EventStream, Freshness, Head, History,
+    MAX_EVENTS_PER_APPEND, ReadError, ReadOptions, StartFrom, StoreError,
 };
-use crate::{AggregateId, EventId, RecordedEvent, Revision, Sequence};
+use crate::{AggregateId, Clock, EventId, RecordedEvent, Revision, Sequence, SystemClock};
 
 /// Keeps events in memory and forgets them when dropped. Clones share the same events.
 ///
 /// It behaves as the store on JetStream does, which the conformance suite shows; it only has no
 /// disk and no network to lose.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    clock: Arc<dyn Clock>,
     journal: Mutex<Journal>,
     /// The number of stored events; subscriptions wait on it.
     stored: watch::Sender<usize>,
@@ -32,18 +34,42 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Journal {
-    events: Vec<RecordedEvent>,
-    /// Places in `events`, oldest first.
-    aggregates: HashMap<AggregateId, Vec<usize>>,
-    /// Places in `events`.
+    events: Vec<StoredEvent>,
+    aggregates: HashMap<AggregateId, Own>,
+}
+
+#[derive(Debug)]
+struct StoredEvent {
+    at: DateTime<Utc>,
+    event: RecordedEvent,
+}
+
+/// What one aggregate has in the journal.
+#[derive(Debug, Default)]
+struct Own {
+    /// Places in the journal's events, oldest first.
+    places: Vec<usize>,
+    /// Where in `places` an event stands.
     ids: HashMap<EventId, usize>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl MemoryStore {
     /// An empty store.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_clock(Arc::new(SystemClock))
+    }
+
+    /// An empty store that takes the time of storing, which [`StartFrom::Time`] goes by, from `clock`.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { shared: Arc::new(Shared { clock, journal: Mutex::default(), stored: watch::Sender::default() }) }
     }
 
     /// How many events it holds.
@@ -66,26 +92,30 @@ impl MemoryStore {
 
 impl Journal {
     fn places(&self, aggregate: &AggregateId) -> &[usize] {
-        self.aggregates.get(aggregate).map_or(&[], Vec::as_slice)
+        self.aggregates.get(aggregate).map_or(&[], |own| &own.places)
+    }
+
+    fn event(&self, place: usize) -> &RecordedEvent {
+        &self.events[place].event
     }
 
     fn head_at(&self, places: &[usize]) -> Head {
-        let recent = places.iter().rev().take(super::MAX_PREVIOUS).map(|place| self.events[*place].sequence).collect();
+        let recent = places.iter().rev().take(super::MAX_PREVIOUS).map(|place| self.event(*place).sequence).collect();
         Head::new(Revision::new(places.len() as u64), recent)
     }
 
-    /// The answer to an append whose first event is stored already.
+    /// The answer to an append that is stored already. A command that was decided anew may bring other events than
+    /// the first time, with some ids in common: what counts is what was stored, all the events of that command.
     fn repeated(&self, append: &Append) -> Option<Appended> {
-        let first = &self.events[*self.ids.get(&append.events.first()?.id)?];
-        if first.aggregate != append.aggregate {
-            return None;
-        }
-        let last = first.revision.get() as usize - 1 + append.events.len();
-        let places = self.places(&append.aggregate).get(..last)?;
-        Some(Appended { head: self.head_at(places), duplicate: true })
+        let own = self.aggregates.get(&append.aggregate)?;
+        let start = append.events.iter().find_map(|event| own.ids.get(&event.id))?;
+        let command = |place: &usize| &self.event(*place).event.metadata.command_id;
+        let stored = &own.places[*start..];
+        let count = stored.iter().take_while(|place| command(place) == command(&stored[0])).count();
+        Some(Appended { head: self.head_at(&own.places[..start + count]), duplicate: true })
     }
 
-    fn append(&mut self, append: Append) -> Result<Appended, AppendError> {
+    fn append(&mut self, append: Append, at: DateTime<Utc>) -> Result<Appended, AppendError> {
         if let Some(repeated) = self.repeated(&append) {
             return Ok(repeated);
         }
@@ -97,15 +127,16 @@ impl Journal {
                 actual: Some(head.revision()),
             });
         }
+        let own = self.aggregates.entry(append.aggregate.clone()).or_default();
         let mut sequences = Vec::with_capacity(append.events.len());
         for event in append.events {
             let place = self.events.len();
             let sequence = Sequence::new(place as u64 + 1);
-            self.ids.insert(event.id, place);
-            let places = self.aggregates.entry(append.aggregate.clone()).or_default();
-            places.push(place);
-            let revision = Revision::new(places.len() as u64);
-            self.events.push(RecordedEvent { aggregate: append.aggregate.clone(), revision, sequence, event });
+            own.ids.insert(event.id, own.places.len());
+            own.places.push(place);
+            let revision = Revision::new(own.places.len() as u64);
+            let event = RecordedEvent { aggregate: append.aggregate.clone(), revision, sequence, event };
+            self.events.push(StoredEvent { at, event });
             sequences.push(sequence);
         }
         Ok(Appended { head: head.after(sequences.into_iter()), duplicate: false })
@@ -113,13 +144,12 @@ impl Journal {
 
     /// The place in `events` a subscription starts at.
     fn start(&self, from: StartFrom) -> usize {
+        let end = self.events.len();
         match from {
             StartFrom::Beginning => 0,
             StartFrom::After(sequence) => usize::try_from(sequence.get()).unwrap_or(usize::MAX),
-            StartFrom::Time(time) => {
-                self.events.iter().position(|event| event.event.time >= time).unwrap_or(self.events.len())
-            }
-            StartFrom::Now => self.events.len(),
+            StartFrom::Time(time) => self.events.iter().position(|event| event.at >= time).unwrap_or(end),
+            StartFrom::Now => end,
         }
     }
 }
@@ -134,9 +164,13 @@ impl EventStore for MemoryStore {
         if append.events.is_empty() {
             return Ok(Appended { head: append.head, duplicate: false });
         }
+        if append.events.len() > MAX_EVENTS_PER_APPEND {
+            let what = format!("{} events at once; at most {MAX_EVENTS_PER_APPEND} are allowed", append.events.len());
+            return Err(AppendError::TooLarge { aggregate: append.aggregate, what });
+        }
         let (appended, stored) = {
             let mut journal = self.journal();
-            let appended = journal.append(append)?;
+            let appended = journal.append(append, self.shared.clock.now())?;
             (appended, journal.events.len())
         };
         // Two appends may get here in either order; the count only ever grows.
@@ -150,7 +184,7 @@ impl EventStore for MemoryStore {
         let after = usize::try_from(read.after.get()).unwrap_or(usize::MAX).min(places.len());
         let events = places[after..].iter().take(read.limit.unwrap_or(usize::MAX));
         Ok(History {
-            events: events.map(|place| journal.events[*place].clone()).collect(),
+            events: events.map(|place| journal.event(*place).clone()).collect(),
             head: journal.head_at(places),
         })
     }
@@ -166,7 +200,7 @@ impl EventStore for MemoryStore {
         let events =
             stream::unfold((self.clone(), stored, next, filter), |(store, mut stored, mut next, filter)| async move {
                 loop {
-                    let event = store.journal().events.get(next).cloned();
+                    let event = store.journal().events.get(next).map(|stored| stored.event.clone());
                     match event {
                         Some(event) => {
                             next += 1;

@@ -18,14 +18,18 @@ pub use memory::MemoryStore;
 
 use crate::{AggregateId, NewEvent, RecordedEvent, Revision};
 
+/// The most events one append may have; JetStream takes no larger atomic batch (ADR-50).
+pub const MAX_EVENTS_PER_APPEND: usize = 1000;
+
 /// Where events are kept. Called by the dispatcher from many tasks at once.
 ///
 /// What every store promises, and the conformance suite shows:
 /// - an append stores all of its events or none, with revisions that follow on the head's;
 /// - an append whose head is not the aggregate's is a [`Conflict`](AppendError::Conflict), for
 ///   the first event of an aggregate too;
-/// - an append that repeats a stored one (same event ids) is recognised and answered with what
-///   was stored the first time;
+/// - an append that repeats a stored one is recognised, whatever its head, and answered with
+///   where the history ended the first time. One event id in common is enough: a command that
+///   was decided anew may bring fewer or more events than the first time;
 /// - an append that may or may not have been stored is [`OutcomeUnknown`](AppendError::OutcomeUnknown),
 ///   never a failure;
 /// - a read returns events in order without gaps, or an error that names aggregate and revision.
@@ -69,9 +73,6 @@ pub trait EventStore: Send + Sync + std::fmt::Debug + 'static {
     async fn check(&self) -> Result<(), StoreError>;
 }
 
-/// The most events one append may have; JetStream takes no larger atomic batch (ADR-50).
-pub const MAX_EVENTS_PER_APPEND: usize = 1000;
-
 /// Events as they come from [`EventStore::subscribe`].
 pub type EventStream = BoxStream<'static, Result<RecordedEvent, ReadError>>;
 
@@ -82,14 +83,16 @@ pub struct Append {
     pub aggregate: AggregateId,
     /// Where its history must end for the append to hold; [`Head::EMPTY`] for a new aggregate.
     pub head: Head,
-    /// The events, at least one. They get the revisions after the head's.
+    /// The events of one command, at least one and at most [`MAX_EVENTS_PER_APPEND`]. They get
+    /// the revisions after the head's.
     pub events: Vec<NewEvent>,
 }
 
 /// What became of an append.
 #[derive(Debug, Clone)]
 pub struct Appended {
-    /// Where the aggregate's history ended right after these events.
+    /// Where the aggregate's history ended right after these events; for a duplicate, after the
+    /// events that were stored the first time.
     pub head: Head,
     /// Whether the events had been stored before, by an earlier attempt at the same append.
     pub duplicate: bool,

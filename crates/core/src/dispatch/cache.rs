@@ -7,9 +7,15 @@ use quick_cache::sync::Cache as Inner;
 use super::entity::Entity;
 use crate::AggregateId;
 
-/// A cached aggregate. The lock is held for moments and never across a wait.
+/// An aggregate in memory, shared by whoever works with it. The lock is held for moments and
+/// never across a wait.
 #[derive(Clone)]
-pub(super) struct Slot(Arc<Mutex<Entity>>);
+pub(super) struct Slot {
+    entity: Arc<Mutex<Entity>>,
+    /// What the entity weighed when it was last put into the cache. The cache asks for the weight of
+    /// an entry again when it leaves, and must hear the same number.
+    weighed: u64,
+}
 
 /// Aggregates in memory. It is never the truth: the store's expected revision is.
 pub(super) struct Cache {
@@ -22,20 +28,18 @@ struct Weigh;
 
 impl quick_cache::Weighter<AggregateId, Slot> for Weigh {
     fn weight(&self, aggregate: &AggregateId, slot: &Slot) -> u64 {
-        // A contended slot keeps a nominal weight until it is put back; blocking here would hold the cache's own lock.
-        let entity = slot.0.try_lock().map_or(1024, |entity| entity.weight());
-        entity + aggregate.id().len() as u64
+        slot.weighed + aggregate.id().len() as u64
     }
 }
 
 impl Slot {
     pub(super) fn new(entity: Entity) -> Self {
-        Self(Arc::new(Mutex::new(entity)))
+        Self { weighed: 0, entity: Arc::new(Mutex::new(entity)) }
     }
 
     /// The entity. A panic of the domain while it was held leaves it to [`Cache::forget`].
     pub(super) fn lock(&self) -> MutexGuard<'_, Entity> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,9 +54,16 @@ impl Cache {
         self.slots.get(aggregate)
     }
 
-    /// Keeps a slot, or weighs it anew.
-    pub(super) fn put(&self, aggregate: &AggregateId, slot: &Slot) {
+    /// Keeps an aggregate, or weighs it anew when it has grown by an eighth since it was put here.
+    /// The slot to go on with is returned.
+    pub(super) fn put(&self, aggregate: &AggregateId, slot: Slot) -> Slot {
+        let weight = slot.lock().weight();
+        if weight <= slot.weighed + slot.weighed / 8 {
+            return slot;
+        }
+        let slot = Slot { weighed: weight, ..slot };
         self.slots.insert(aggregate.clone(), slot.clone());
+        slot
     }
 
     /// Forgets an aggregate whose state is in doubt.

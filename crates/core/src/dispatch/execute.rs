@@ -97,7 +97,7 @@ impl Inner {
             };
             match self.attempt(&described, command, payload, &accepted, &slot).await? {
                 Attempt::Done(reply) => {
-                    self.cache.put(&accepted.aggregate, &slot);
+                    self.cache.put(&accepted.aggregate, slot);
                     drop(turn);
                     return Ok(reply);
                 }

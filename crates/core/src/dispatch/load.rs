@@ -17,8 +17,7 @@ impl Inner {
         self.counters.cache_misses.add(1);
         let slot = Slot::new(Entity::new(described, aggregate));
         self.catch_up(described, aggregate, &slot, Freshness::Fast).await?;
-        self.cache.put(aggregate, &slot);
-        Ok(slot)
+        Ok(self.cache.put(aggregate, slot))
     }
 
     /// Folds into the slot whatever the store has beyond it. Returns the revision it is at then.

@@ -1,0 +1,48 @@
+//! Where the public traits are: in `headwater`, in `headwater-core`, or where the user says.
+
+use proc_macro_crate::{FoundCrate, crate_name};
+use proc_macro2::Span;
+use quote::{ToTokens, format_ident};
+use syn::{Path, parse_quote};
+
+/// The crates that hold the traits at their root, the one users name first.
+const HOMES: [&str; 2] = ["headwater", "headwater-core"];
+
+/// The path of the crate that holds the traits.
+#[derive(Debug)]
+pub(crate) struct Krate(Path);
+
+impl Krate {
+    /// The path the user said, or else the first home among the dependencies.
+    pub(crate) fn find(said: Option<Path>) -> syn::Result<Self> {
+        if let Some(said) = said {
+            return Ok(Self(said));
+        }
+        for home in HOMES {
+            let name = match crate_name(home) {
+                Ok(FoundCrate::Name(name)) => name,
+                // Examples, tests and doctests of the home itself; its own library does not use the macros.
+                Ok(FoundCrate::Itself) => home.replace('-', "_"),
+                Err(_) => continue,
+            };
+            let name = format_ident!("{name}");
+            return Ok(Self(parse_quote!(::#name)));
+        }
+        let message = "neither `headwater` nor `headwater-core` is among the dependencies: \
+                       add one of them, or say where it is with `crate = path`";
+        Err(syn::Error::new(Span::call_site(), message))
+    }
+
+    /// The path of one of the crates that expansions need beside it, as the text that serde's and
+    /// schemars' own `crate` keys want.
+    pub(crate) fn text_of(&self, dependency: &str) -> String {
+        let dependency = format_ident!("{dependency}");
+        quote::quote!(#self::__private::#dependency).to_string()
+    }
+}
+
+impl ToTokens for Krate {
+    fn to_tokens(&self, tokens: &mut proc_macro2::TokenStream) {
+        self.0.to_tokens(tokens);
+    }
+}

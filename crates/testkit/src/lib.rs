@@ -25,11 +25,13 @@
 //! - [`wait`]: waiting for something with a deadline.
 //! - [`raw_client`]: frames that a decent client refuses to send.
 //! - [`fault_proxy`]: a network that misbehaves when told to.
+//! - [`conformance`]: what every event store must do, as tests to run on yours.
 //!
 //! Nothing here belongs in a service: the crate is for tests and for trying things out on one machine. Signals
 //! (`pause`, `resume`, a gentle `stop`) need Unix.
 
 pub mod cluster;
+pub mod conformance;
 pub mod fault_proxy;
 pub mod locate;
 pub mod raw_client;

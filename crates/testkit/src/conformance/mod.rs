@@ -26,7 +26,7 @@ mod suite;
 mod trial;
 mod under_test;
 
-pub use suite::{Case, cases, run_all};
 #[doc(hidden)]
 pub use suite::run_blocking;
+pub use suite::{Case, cases, run_all};
 pub use under_test::UnderTest;

@@ -1,11 +1,9 @@
 //! Repeated appends: what a retry hears when the first attempt was stored.
 
-use std::sync::Arc;
-
 use headwater_core::store::Head;
 use headwater_core::{CommandId, NewEvent};
 
-use super::trial::{Trial, events, events_of};
+use super::trial::{Trial, events, events_of, ok, side_by_side};
 
 pub(super) async fn a_repeated_append_is_answered_with_the_original_head(trial: Trial) {
     for size in [1, 2, 9] {
@@ -97,13 +95,11 @@ pub(super) async fn the_same_append_sent_by_many_at_once_is_stored_once(trial: T
     for size in [1, 3] {
         let aggregate = trial.aggregate(&format!("many-at-once-{size}"));
         let stored = events(&aggregate, size);
-        let trial = Arc::new(Trial::sharing(&trial));
         let attempts = (0..8).map(|_| {
-            let (trial, aggregate, events) = (Arc::clone(&trial), aggregate.clone(), stored.clone());
-            async move { trial.try_append(&aggregate, &Head::EMPTY, &events).await }
+            let (trial, aggregate, events) = (trial.clone(), aggregate.clone(), stored.clone());
+            async move { ok(trial.try_append(&aggregate, &Head::EMPTY, &events).await) }
         });
-        let outcomes: Vec<_> =
-            super::trial::side_by_side(attempts).await.into_iter().map(super::trial::ok).collect();
+        let outcomes = side_by_side(attempts).await;
         let head = trial.expect_history(&aggregate, &stored).await;
         assert!(outcomes.iter().all(|appended| appended.head == head), "{head:?} in all of {outcomes:?}");
         let first = outcomes.iter().filter(|appended| !appended.duplicate).count();

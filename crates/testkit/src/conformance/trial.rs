@@ -1,6 +1,5 @@
 //! One run of one case: a store, aggregates nobody else has, and the checks that the cases share.
 
-use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,29 +16,23 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use uuid::Uuid;
 
-use super::UnderTest;
-
 /// How long one event of a subscription may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One run of one case.
+/// One run of one case. Clones are the same run, for tasks of their own.
+#[derive(Clone)]
 pub(super) struct Trial {
-    under_test: UnderTest,
+    store: Arc<dyn EventStore>,
     kind: Name,
 }
 
 impl Trial {
-    pub(super) fn new(under_test: UnderTest) -> Self {
-        Self { under_test, kind: unique_name("k") }
+    pub(super) fn new(store: Arc<dyn EventStore>) -> Self {
+        Self { store, kind: unique_name("k") }
     }
 
     pub(super) fn store(&self) -> &dyn EventStore {
-        &*self.under_test.store
-    }
-
-    /// The store for a task of its own.
-    pub(super) fn shared(&self) -> Arc<dyn EventStore> {
-        Arc::clone(&self.under_test.store)
+        &*self.store
     }
 
     /// The aggregate type that only this run uses.
@@ -142,12 +135,9 @@ pub(super) fn assert_whole(aggregate: &AggregateId, history: &History) {
 
 /// Checks that what was read is what was written.
 pub(super) fn assert_stored(read: &[RecordedEvent], written: &[NewEvent]) {
-    let names = |ids: &mut dyn Iterator<Item = &NewEvent>| ids.map(|event| event.id).collect::<Vec<_>>();
-    assert_eq!(
-        names(&mut read.iter().map(|event| &event.event)),
-        names(&mut written.iter()),
-        "the events that are stored, and their order"
-    );
+    let read_ids: Vec<_> = read.iter().map(|event| event.event.id).collect();
+    let written_ids: Vec<_> = written.iter().map(|event| event.id).collect();
+    assert_eq!(read_ids, written_ids, "the events that are stored, and their order");
     for (read, written) in read.iter().zip(written) {
         let (id, read) = (&read.aggregate, &read.event);
         assert_eq!(read.name, written.name, "name, {id}");
@@ -180,7 +170,7 @@ pub(super) fn events_of(command: &CommandId, aggregate: &AggregateId, count: usi
     (0..count).map(event).collect()
 }
 
-/// Events with this name, each of a command of its own.
+/// One event with this name.
 pub(super) fn event_called(event_name: &Name, aggregate: &AggregateId) -> NewEvent {
     NewEvent { name: event_name.clone(), ..one(aggregate) }
 }
@@ -247,7 +237,7 @@ pub(super) async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T
 /// The outputs of tasks that run side by side, in the order they were given.
 pub(super) async fn side_by_side<T, F>(tasks: impl IntoIterator<Item = F>) -> Vec<T>
 where
-    T: Send + Debug + 'static,
+    T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
     let running: Vec<_> = tasks.into_iter().map(tokio::spawn).collect();

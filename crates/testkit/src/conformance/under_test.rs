@@ -21,7 +21,7 @@ use headwater_core::store::EventStore;
 pub struct UnderTest {
     // Dropped in this order: the store says goodbye before its server goes.
     pub(super) store: Arc<dyn EventStore>,
-    kept: Vec<Box<dyn Any + Send>>,
+    pub(super) kept: Vec<Box<dyn Any + Send>>,
 }
 
 impl UnderTest {

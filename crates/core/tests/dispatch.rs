@@ -1,5 +1,7 @@
 //! What a dispatcher promises, shown through the typed client.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 mod account;
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! A small aggregate written by hand, and a store that can be made to misbehave.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its part")]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

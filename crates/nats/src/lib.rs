@@ -2,13 +2,18 @@
 //!
 //! - [`token`], [`subject`]: where everything of a service is on NATS.
 //! - [`header`], [`limits`]: what travels beside a body, and what a service accepts.
+//! - [`request`], [`reply`]: the bodies of calls, to and from the core's types.
+//! - [`discovery`]: what an instance says about itself (NATS service discovery, health, contract).
 //! - [`connect`]: settings, connections that are looked after, and what can be known of them.
 //! - [`event`]: stored events as the journal, the live feed and history replies show them.
 #![deny(missing_docs)]
 
 pub mod connect;
+pub mod discovery;
 pub mod event;
 pub mod header;
 pub mod limits;
+pub mod reply;
+pub mod request;
 pub mod subject;
 pub mod token;

@@ -16,9 +16,9 @@ fn id() -> impl Strategy<Value = String> {
 
 fn aggregate() -> impl Strategy<Value = AggregateId> {
     (id(), proptest::option::of(id())).prop_map(|(id, tenant)| {
-        let alone = AggregateId::new("receipt", id).unwrap();
+        let alone = AggregateId::new("receipt", id).expect("the strategy makes ids");
         match tenant {
-            Some(tenant) => alone.in_tenant(tenant).unwrap(),
+            Some(tenant) => alone.in_tenant(tenant).expect("the strategy makes ids"),
             None => alone,
         }
     })

@@ -154,6 +154,28 @@ async fn the_same_command_id_on_another_aggregate_is_another_command() {
     assert!(!other.replayed);
 }
 
+#[tokio::test]
+async fn a_command_id_that_belongs_to_another_command_is_a_conflict() {
+    let store = MemoryStore::new();
+    let here = client(&dispatcher(store.clone()));
+    let id = CommandId::new("taken").unwrap();
+    here.command("a", &FIVE).command_id(id.clone()).await.unwrap();
+    here.command("a", &DepositTwice { amount: 1 }).await.unwrap();
+    // One that saw the command itself, and one that only has the history to go by.
+    for accounts in [here, client(&dispatcher(store.clone()))] {
+        let refusals = [
+            accounts.command("a", &Deposit { amount: 6 }).command_id(id.clone()).await.unwrap_err(),
+            accounts.command("a", &DepositTwice { amount: 5 }).command_id(id.clone()).await.unwrap_err(),
+            accounts.command("a", &Withdraw { amount: 5 }).command_id(id.clone()).await.unwrap_err(),
+        ];
+        for refused in refusals {
+            assert_eq!(code(refused), FailureCode::Conflict);
+        }
+        assert!(accounts.command("a", &FIVE).command_id(id.clone()).await.unwrap().replayed);
+    }
+    assert_eq!(store.len(), 3);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_on_one_aggregate_go_in_the_order_they_were_submitted() {
     let dispatcher = dispatcher(MemoryStore::new());

@@ -57,7 +57,9 @@ impl<R: Rejection> From<CallError> for ExecuteError<R> {
         match error {
             CallError::OutcomeUnknown { command_id, cause } => Self::OutcomeUnknown { command_id, cause },
             CallError::Failed(failure) => match failure.code {
-                FailureCode::Conflict => Self::Conflict { actual: failure.actual_revision() },
+                FailureCode::Conflict if failure.reason().is_none() => {
+                    Self::Conflict { actual: failure.actual_revision() }
+                }
                 FailureCode::ValidationFailed => Self::Invalid(failure.violations()),
                 // A rejection that this program does not know stays what the service called it.
                 _ => failure.rejection().map_or_else(|| Self::Call(CallError::Failed(failure)), Self::Rejected),

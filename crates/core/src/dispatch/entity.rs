@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::description::AnyState;
 use crate::store::Head;
@@ -22,8 +23,22 @@ pub(super) struct Entity {
 /// where to look, and the stored event says whether it was the same command.
 #[derive(Default)]
 pub(super) struct CommandIndex {
-    first: HashMap<u64, Revision>,
+    seen: HashMap<u64, Seen>,
 }
+
+/// Where a command id was seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// The revision of the command's first event.
+    pub(super) first: Revision,
+    /// What the command was, when it was carried out here; a history does not tell.
+    pub(super) fingerprint: Option<Fingerprint>,
+}
+
+/// A hash of a command's name and payload: two commands with one id and different fingerprints are
+/// not the same command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Fingerprint(u64);
 
 impl Entity {
     /// The aggregate before its first event.
@@ -36,9 +51,9 @@ impl Entity {
     }
 
     /// Its size in memory, in bytes, by estimate: the events' data stands for the state, each
-    /// command id takes about 24 bytes, and there is a fixed part.
+    /// command id takes about 40 bytes, and there is a fixed part.
     pub(super) fn weight(&self) -> u64 {
-        512 + self.folded + 24 * self.commands.first.len() as u64
+        512 + self.folded + 40 * self.commands.seen.len() as u64
     }
 
     /// The state as callers see it.
@@ -49,26 +64,38 @@ impl Entity {
         })
     }
 
-    /// Remembers what a stored event says beside its data.
-    pub(super) fn note(&mut self, command: &CommandId, revision: Revision, data: usize) {
-        self.commands.note(command, revision);
+    /// Takes note of one stored event: whose it is, and how large.
+    pub(super) fn note(
+        &mut self,
+        command: &CommandId,
+        revision: Revision,
+        data: usize,
+        fingerprint: Option<Fingerprint>,
+    ) {
+        self.commands.seen.entry(hash(command)).or_insert(Seen { first: revision, fingerprint });
         self.folded += data as u64;
     }
 
-    /// Notes one event that was read back.
+    /// Takes note of one event that was read back.
     pub(super) fn note_recorded(&mut self, event: &RecordedEvent) {
-        self.note(&event.event.metadata.command_id, event.revision, event.event.data.len());
+        self.note(&event.event.metadata.command_id, event.revision, event.event.data.len(), None);
     }
 }
 
 impl CommandIndex {
-    /// The revision of the first event that `command` may have made.
-    pub(super) fn first(&self, command: &CommandId) -> Option<Revision> {
-        self.first.get(&hash(command)).copied()
+    /// Where `command` may have been carried out.
+    pub(super) fn seen(&self, command: &CommandId) -> Option<Seen> {
+        self.seen.get(&hash(command)).copied()
     }
+}
 
-    fn note(&mut self, command: &CommandId, revision: Revision) {
-        self.first.entry(hash(command)).or_insert(revision);
+impl Fingerprint {
+    /// The fingerprint of a command. The order of a payload's members does not matter.
+    pub(super) fn of(command: &str, payload: &Value) -> Self {
+        let mut hasher = DefaultHasher::new();
+        command.hash(&mut hasher);
+        payload.hash(&mut hasher);
+        Self(hasher.finish())
     }
 }
 

@@ -11,7 +11,7 @@ use rand::Rng;
 use serde_json::Value;
 
 use super::cache::Slot;
-use super::entity::Entity;
+use super::entity::{Entity, Fingerprint};
 use super::lane::Ticket;
 use super::{Deadline, Dispatcher, Inner};
 use crate::call::{CommandReply, CommandRequest, EventSummary, RequestMetadata, ReturnMode};
@@ -46,7 +46,8 @@ pub(super) struct Accepted {
     pub(super) metadata: Arc<Metadata>,
     return_mode: ReturnMode,
     expected: Option<Revision>,
-    payload: Value,
+    pub(super) payload: Value,
+    pub(super) fingerprint: Fingerprint,
     deadline: Deadline,
 }
 
@@ -119,7 +120,7 @@ impl Inner {
         accepted: &Accepted,
         slot: &Slot,
     ) -> Result<Attempt, Failure> {
-        if let Some(reply) = self.replay(described, accepted, slot).await? {
+        if let Some(reply) = self.replay(described, command, accepted, slot).await? {
             return Ok(Attempt::Done(reply));
         }
         let head = slot.lock().head.clone();
@@ -227,7 +228,8 @@ impl Inner {
             if entity.head == *head {
                 evolve(&mut *entity.state);
                 for (place, event) in events.iter().enumerate() {
-                    entity.note(command, head.revision().plus(place + 1), event.data.len());
+                    let revision = head.revision().plus(place + 1);
+                    entity.note(command, revision, event.data.len(), Some(accepted.fingerprint));
                 }
                 entity.head = appended.head.clone();
             }
@@ -288,6 +290,7 @@ fn accept(request: CommandRequest, deadline: Deadline) -> Result<Accepted, Failu
     let payload = serde_json::from_slice(&request.payload)
         .map_err(|error| Failure::invalid_request(format!("`command` is not JSON: {error}")))?;
     Ok(Accepted {
+        fingerprint: Fingerprint::of(&request.command, &payload),
         aggregate: request.aggregate,
         metadata: Arc::new(metadata),
         return_mode: request.return_mode,

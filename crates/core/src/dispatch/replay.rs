@@ -1,34 +1,90 @@
 //! Answering a repeated command with what the first attempt did.
 
 use super::Inner;
+use std::sync::Arc;
+
 use super::cache::Slot;
 use super::execute::Accepted;
 use super::load::read_failure;
 use crate::call::{CommandReply, EventSummary};
+use crate::description::{CommandType, Decided, EncodedEvent};
 use crate::store::{Freshness, MAX_EVENTS_PER_APPEND, ReadOptions};
-use crate::{AggregateType, Failure, RecordedEvent, Revision};
+use crate::{AggregateType, CommandContext, Failure, FailureCode, RecordedEvent, Revision};
 
 /// How many events to read at first when looking for those of one command.
 const FIRST_GUESS: usize = 32;
 
 impl Inner {
     /// The original reply, when the aggregate's history shows that this command was carried out;
-    /// none when it was not.
+    /// none when it was not. The same id on another command or payload is a conflict.
     pub(super) async fn replay(
         &self,
         described: &AggregateType,
+        command: &CommandType,
         accepted: &Accepted,
         slot: &Slot,
     ) -> Result<Option<CommandReply>, Failure> {
-        let Some(first) = slot.lock().commands.first(&accepted.metadata.command_id) else {
+        let Some(seen) = slot.lock().commands.seen(&accepted.metadata.command_id) else {
             return Ok(None);
         };
-        let events = self.events_of(accepted, first).await?;
+        let events = self.events_of(accepted, seen.first).await?;
         let Some(last) = events.last() else { return Ok(None) };
+        let same = match seen.fingerprint {
+            Some(fingerprint) => fingerprint == accepted.fingerprint,
+            None => self.would_have_caused(described, command, accepted, &events).await?,
+        };
+        if !same {
+            let id = &accepted.metadata.command_id;
+            let failure = Failure::new(FailureCode::Conflict, format!("commandId `{id}` belongs to another command"));
+            return Err(failure.detail("reason", "command-id-reused"));
+        }
         self.counters.replays.add(1);
         let summaries = events.iter().map(summary).collect();
         let original = self.answer(described, accepted, slot, last.revision, summaries).await?;
         Ok(Some(CommandReply { replayed: true, ..original }))
+    }
+
+    /// Whether the command, decided at the place in history where `events` are, leads to just
+    /// these events. Deciding is pure and the events tell the time it had, so the same command
+    /// does. A command that asked outside cannot be decided again: for it the names must do.
+    async fn would_have_caused(
+        &self,
+        described: &AggregateType,
+        command: &CommandType,
+        accepted: &Accepted,
+        events: &[RecordedEvent],
+    ) -> Result<bool, Failure> {
+        let Some(first) = events.first() else { return Ok(false) };
+        let is_current = |event: &RecordedEvent| {
+            let (name, version) = (&event.event.name, event.event.schema_version);
+            described.events().any(|known| known.name == *name && known.schema_version == version)
+        };
+        if !events.iter().all(is_current) {
+            // Written by an older version of the domain, which nobody can ask any more. The id has to be trusted.
+            return Ok(true);
+        }
+        if !events.iter().all(|event| command.events().contains(&event.event.name.as_str())) {
+            return Ok(false);
+        }
+        let before = self.replayed(described, &accepted.aggregate, |event| event.revision < first.revision).await?;
+        let context = CommandContext {
+            aggregate: accepted.aggregate.clone(),
+            revision: before.revision(),
+            now: first.event.time,
+            metadata: Arc::clone(&first.event.metadata),
+        };
+        let payload = command.parse(&accepted.payload)?;
+        let decided = self.guarded(&accepted.aggregate, || command.decide(&*before.state, payload, context))?;
+        Ok(match decided {
+            Decided::Later(_) => true,
+            Decided::Now(Err(_)) => false,
+            Decided::Now(Ok(decision)) => {
+                let same = |(decided, stored): (&EncodedEvent, &RecordedEvent)| {
+                    decided.name == stored.event.name && decided.data == stored.event.data
+                };
+                decision.events.len() == events.len() && decision.events.iter().zip(events).all(same)
+            }
+        })
     }
 
     /// The events of the command, which start at revision `first` if its id really is the one

@@ -62,7 +62,7 @@ impl Connection {
         let mut link = Link::open(config, &ears).await?;
         let status = match link.state().connected {
             true => connected_status(&link),
-            false => ConnectionStatus::Connecting { since: Utc::now() },
+            false => ConnectionStatus::Connecting { since: Utc::now(), reason: None },
         };
         Ok(Self::start(link, ears, config.jetstream.clone(), config.watchdog.clone(), Some(config.clone()), status))
     }
@@ -75,7 +75,7 @@ impl Connection {
         let mut link = Link::adopt(client);
         let status = match link.state().connected {
             true => connected_status(&link),
-            false => ConnectionStatus::Connecting { since: Utc::now() },
+            false => ConnectionStatus::Connecting { since: Utc::now(), reason: None },
         };
         Self::start(link, ears("handed in"), JetStreamConfig::default(), WatchdogConfig::default(), None, status)
     }
@@ -90,7 +90,7 @@ impl Connection {
     ) -> Self {
         let shared = Shared::new(ears, link.client.clone(), jetstream, &watchdog);
         if status.is_connected() {
-            shared.answered(Duration::ZERO);
+            shared.answered(None);
             shared.up(status);
         } else {
             shared.set(status);
@@ -99,6 +99,12 @@ impl Connection {
         let supervisor = Supervisor::new(Arc::clone(&shared), link, watchdog, config);
         tokio::spawn(supervisor.run(abandoned.clone()));
         Self { shared, _supervision: Arc::new(abandoned.drop_guard()) }
+    }
+
+    /// Whether both are handles to one connection.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// What the connection is called in the server's lists and in logs.
@@ -156,13 +162,13 @@ impl Connection {
     /// How the connection is doing.
     #[must_use]
     pub fn status(&self) -> ConnectionStatus {
-        self.shared.status.borrow().clone()
+        self.shared.status()
     }
 
     /// Tells how the connection is doing, whenever that changes.
     #[must_use]
     pub fn statuses(&self) -> watch::Receiver<ConnectionStatus> {
-        self.shared.status.subscribe()
+        self.shared.statuses.subscribe()
     }
 
     /// Whether the last round trip to the server succeeded, and not long ago. This is the watchdog's answer: the client's own
@@ -175,8 +181,7 @@ impl Connection {
     /// What has happened to the connection so far.
     #[must_use]
     pub fn stats(&self) -> ConnectionStats {
-        let round_trip = self.shared.last_answer().map(|(_, round_trip)| round_trip);
-        self.shared.ears.counters.snapshot(self.generation(), round_trip)
+        self.shared.ears.counters.snapshot(self.generation(), self.shared.last_round_trip())
     }
 
     /// What the server said of itself when the connection was last made; `None` before the first time.
@@ -216,14 +221,25 @@ impl Connection {
         }
     }
 
-    /// Sends a PING to the server and waits for the answer: everything sent before has then reached the server.
+    /// Sends a PING to the server and waits until the server says something, as the watchdog does.
     ///
     /// # Errors
-    /// When the connection is down, drops, or the server does not answer within the watchdog's `timeout`.
+    /// When the connection is down, drops, or the server says nothing within the watchdog's `timeout`.
     pub async fn round_trip(&self) -> Result<Duration, Disconnected> {
         let client = self.client();
         let limit = self.shared.round_trip_limit;
-        self.guard(probe::round_trip(&client, limit)).await?.map_err(|error| Disconnected::new(error.to_string()))
+        Ok(self.guard(probe::round_trip(&client, limit)).await??)
+    }
+
+    /// Waits until everything that was sent before has reached the server, for `limit` at most. The client's own `flush` only
+    /// waits until the operating system has taken it.
+    ///
+    /// # Errors
+    /// When the connection is down, drops, or `limit` passes.
+    pub async fn flush(&self, limit: Duration) -> Result<Duration, Disconnected> {
+        let client = self.client();
+        let violations = self.permission_violations();
+        Ok(self.guard(probe::fence(&client, violations, limit)).await??)
     }
 
     /// Closes the connection when everything sent has reached the server, waiting at most `limit` for that. Subscriptions end
@@ -232,14 +248,9 @@ impl Connection {
     /// # Errors
     /// When it could not be confirmed that everything arrived. The connection is closed all the same.
     pub async fn drain(&self, limit: Duration) -> Result<(), Disconnected> {
-        let client = self.client();
-        let arrived = self.guard(probe::round_trip(&client, limit)).await;
+        let arrived = self.flush(limit).await;
         self.close().await;
-        match arrived {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(Disconnected::new(error.to_string())),
-            Err(down) => Err(down),
-        }
+        arrived.map(drop)
     }
 
     /// Closes the connection, and returns when that is done, after one second at most. Messages that were not sent yet may be
@@ -251,7 +262,7 @@ impl Connection {
 
     /// Waits until the connection was closed.
     pub async fn closed(&self) {
-        let mut statuses = self.shared.status.subscribe();
+        let mut statuses = self.shared.statuses.subscribe();
         // The sender lives in `self.shared`, so this ends only when the condition holds.
         let _ = statuses.wait_for(|status| *status == ConnectionStatus::Closed).await;
     }

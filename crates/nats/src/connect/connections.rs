@@ -28,6 +28,12 @@ impl Connections {
         Ok(Self { callers, jetstream })
     }
 
+    /// One connection in both parts, for a program that has but one client to give. What breaks the one breaks the other.
+    #[must_use]
+    pub fn shared(connection: &Connection) -> Self {
+        Self { callers: connection.clone(), jetstream: connection.clone() }
+    }
+
     /// Whether both pass [`Connection::healthy`].
     #[must_use]
     pub fn healthy(&self) -> bool {
@@ -40,6 +46,9 @@ impl Connections {
     /// As [`Connection::drain`]; both are closed all the same.
     pub async fn drain(&self, limit: Duration) -> Result<(), Disconnected> {
         let callers = self.callers.drain(limit).await;
+        if self.callers.is_same(&self.jetstream) {
+            return callers;
+        }
         let jetstream = self.jetstream.drain(limit).await;
         callers.and(jetstream)
     }

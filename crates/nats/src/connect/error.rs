@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::config::ConfigError;
+use super::probe::ProbeError;
 
 /// What stood in the way of a connection. See [`ConnectError::kind`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,5 +91,11 @@ pub struct Disconnected {
 impl Disconnected {
     pub(crate) fn new(reason: impl Into<String>) -> Self {
         Self { reason: reason.into() }
+    }
+}
+
+impl From<ProbeError> for Disconnected {
+    fn from(error: ProbeError) -> Self {
+        Self::new(error.to_string())
     }
 }

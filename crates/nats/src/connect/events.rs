@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use async_nats::{Event, ServerError};
+use async_nats::{Event, Server, ServerError};
 use tokio::sync::{broadcast, watch};
 use tracing::{debug, info, warn};
 
+use super::failure;
 use super::status::Counters;
 
 /// What a client has reported so far.
@@ -62,12 +63,21 @@ impl Observer {
                 }
             }
             Event::ServerError(error) => self.server_error(&error),
-            Event::ClientError(error) => {
-                warn!(connection, %error, "the NATS client reports a problem");
-                self.complain(error.to_string());
-            }
+            // The kind of failure only; `reconnecting` learns the rest.
+            Event::ClientError(error) => debug!(connection, %error, "the NATS client reports a problem"),
             Event::LameDuckMode => info!(connection, "the NATS server is about to shut down"),
             Event::Draining | Event::Closed => debug!(connection, %event, "the NATS client is closing"),
+        }
+    }
+
+    /// Notes how the last tries to reach each server failed; called before each further round of tries.
+    pub(crate) fn reconnecting(&self, servers: &[Server]) {
+        let failed: Vec<String> = servers
+            .iter()
+            .filter_map(|server| Some(format!("{}: {}", failure::shown(&server.addr), server.last_error.as_ref()?)))
+            .collect();
+        if !failed.is_empty() {
+            self.complain(failed.join("; "));
         }
     }
 

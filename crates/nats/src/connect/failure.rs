@@ -155,7 +155,8 @@ fn explain_server_error(error: &ServerError) -> (ConnectErrorKind, String) {
 fn explain_tls(error: &rustls::Error) -> String {
     use rustls::{AlertDescription, CertificateError, Error};
     let hint = match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // A bad signature is an authority of the same name with another key.
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "; name the authority that signed the server's certificate in nats.tls.ca_file"
         }
         Error::AlertReceived(AlertDescription::CertificateRequired) => {
@@ -172,6 +173,6 @@ fn because(cause: Option<&(dyn StdError + 'static)>) -> String {
 }
 
 /// Credentials were taken out of the address before it was used, so that it can be shown.
-fn shown(server: &ServerAddr) -> String {
+pub(crate) fn shown(server: &ServerAddr) -> String {
     format!("{}://{}:{}", server.scheme(), server.host(), server.port())
 }

@@ -17,7 +17,7 @@ impl Connection {
     /// When it does not work within `grace`, or never will again.
     pub async fn ready(&self, grace: Duration) -> Result<Client, Disconnected> {
         let mut epochs = self.shared.epoch.subscribe();
-        let mut statuses = self.shared.status.subscribe();
+        let mut statuses = self.shared.statuses.subscribe();
         let up = async {
             tokio::select! {
                 up = epochs.wait_for(|epoch| epoch.up) => up.is_ok(),

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -135,7 +136,11 @@ impl Link {
                 let reported = reported.borrow_and_update();
                 LinkState { connected, drops: reported.drops, complaint: reported.complaint.clone() }
             }
-            None => LinkState { connected, drops: 0, complaint: None },
+            // Drops are not told; that it connected once more tells of one.
+            None => {
+                let connects = self.client.statistics().connects.load(Ordering::Relaxed);
+                LinkState { connected, drops: connects, complaint: None }
+            }
         }
     }
 
@@ -168,12 +173,13 @@ pub(crate) struct Ended;
 /// Fresh options every time: they own the callback whose going away tells of the client's end.
 fn options(config: &NatsConfig, ears: &Ears) -> (ConnectOptions, watch::Receiver<Reported>) {
     let (sender, reported) = watch::channel(Reported::default());
-    let observer = Observer {
+    let observer = Arc::new(Observer {
         connection: ears.connection.clone(),
         reported: sender,
         counters: Arc::clone(&ears.counters),
         violations: ears.violations.clone(),
-    };
+    });
+    let reconnecting = Arc::clone(&observer);
     let identity = Arc::new(config.clone());
     let reconnect = config.reconnect.clone();
     let once_connected = reported.clone();
@@ -192,6 +198,11 @@ fn options(config: &NatsConfig, ears: &Ears) -> (ConnectOptions, watch::Receiver
         // The very first try need not wait for anything.
         0 if attempt <= 1 => Duration::ZERO,
         _ => backoff::pause(&reconnect, attempt),
+    })
+    .reconnect_to_server_callback(move |servers, _| {
+        reconnecting.reconnecting(&servers);
+        // The choice is left to the client.
+        std::future::ready(None)
     })
     .event_callback(move |event| {
         observer.observe(event);

@@ -1,11 +1,14 @@
-//! The proof that a connection works: a round trip to the server through the client's own connection task.
+//! The proof that a connection works, and that what was sent has arrived.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::Client;
 use futures_util::StreamExt;
-use std::sync::atomic::Ordering;
+use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, timeout};
+
+use super::events::PermissionViolation;
 
 /// How a round trip failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +26,7 @@ pub(crate) enum ProbeError {
 /// `Client::flush` would not do: it waits for bytes to be handed to the operating system, which also takes
 /// those for a server that is stopped. The one way to make the client send a PING of ours is to drain a subscription:
 /// the client sends UNSUB and PING for it. That needs no permission to publish, and leaves nothing behind.
-/// The answer is seen as bytes received, so that it may also be a message under way: a server that talks is alive.
+/// The answer is seen as bytes received, so it may also be a message under way. That is as good here: a server that talks is alive.
 pub(crate) async fn round_trip(client: &Client, limit: Duration) -> Result<Duration, ProbeError> {
     timeout(limit, ping(client)).await.unwrap_or(Err(ProbeError::Silent(limit)))
 }
@@ -44,4 +47,36 @@ async fn ping(client: &Client) -> Result<Duration, ProbeError> {
         client.flush().await.map_err(|_| ProbeError::Ended)?;
     }
     Ok(start.elapsed())
+}
+
+/// Waits until the server has taken everything sent so far: it works off what a connection sends in order, so a message
+/// to ourselves comes back last. Where we may not send or receive that message, the refusal comes back in its place.
+pub(crate) async fn fence(
+    client: &Client,
+    violations: broadcast::Receiver<PermissionViolation>,
+    limit: Duration,
+) -> Result<Duration, ProbeError> {
+    let start = Instant::now();
+    let inbox = client.new_inbox();
+    let echo = async {
+        let mut echoes = client.subscribe(inbox.clone()).await.map_err(|_| ProbeError::Ended)?;
+        client.publish(inbox.clone(), "".into()).await.map_err(|_| ProbeError::Ended)?;
+        tokio::select! {
+            echo = echoes.next() => echo.map(drop).ok_or(ProbeError::Ended),
+            () = refusal(violations, &inbox) => Ok(()),
+        }
+    };
+    timeout(limit, echo).await.unwrap_or(Err(ProbeError::Silent(limit)))?;
+    Ok(start.elapsed())
+}
+
+async fn refusal(mut violations: broadcast::Receiver<PermissionViolation>, subject: &str) {
+    loop {
+        match violations.recv().await {
+            Ok(violation) if violation.subject == subject => return,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            // Nobody will tell; the time limit decides.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }

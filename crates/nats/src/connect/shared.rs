@@ -1,7 +1,6 @@
 //! What a connection's handles and its supervisor both look at.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_nats::Client;
@@ -22,6 +21,15 @@ pub(crate) struct Epoch {
     pub(crate) up: bool,
 }
 
+/// What the server's last answers tell.
+#[derive(Clone, Copy, Debug, Default)]
+struct Answers {
+    last: Option<Instant>,
+    round_trip: Option<Duration>,
+    /// Whether it failed to answer since.
+    missed: bool,
+}
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) ears: Ears,
@@ -31,11 +39,9 @@ pub(crate) struct Shared {
     pub(crate) stale_after: Duration,
     current: RwLock<(u64, Client)>,
     pub(crate) generation: watch::Sender<u64>,
-    pub(crate) status: watch::Sender<ConnectionStatus>,
+    pub(crate) statuses: watch::Sender<ConnectionStatus>,
     pub(crate) epoch: watch::Sender<Epoch>,
-    last_answer: Mutex<Option<(Instant, Duration)>>,
-    /// Whether the last round trip failed.
-    unanswered: AtomicBool,
+    answers: Mutex<Answers>,
     /// Somebody suspects that the client is dead.
     pub(crate) suspicion: Notify,
     /// Somebody wants the connection closed.
@@ -52,10 +58,9 @@ impl Shared {
             stale_after: watchdog.interval.get() + 2 * limit + Duration::from_secs(1),
             current: RwLock::new((1, client)),
             generation: watch::Sender::new(1),
-            status: watch::Sender::new(ConnectionStatus::Connecting { since: Utc::now() }),
+            statuses: watch::Sender::new(ConnectionStatus::Connecting { since: Utc::now(), reason: None }),
             epoch: watch::Sender::new(Epoch { number: 0, up: false }),
-            last_answer: Mutex::new(None),
-            unanswered: AtomicBool::new(false),
+            answers: Mutex::new(Answers::default()),
             suspicion: Notify::new(),
             closing: CancellationToken::new(),
         })
@@ -76,13 +81,26 @@ impl Shared {
         generation
     }
 
-    pub(crate) fn answered(&self, round_trip: Duration) {
-        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), round_trip));
-        self.unanswered.store(false, Ordering::Relaxed);
+    /// The server has answered, while connecting (`None`) or to a round trip that took so long.
+    pub(crate) fn answered(&self, round_trip: Option<Duration>) {
+        let mut answers = self.answers();
+        *answers = Answers { last: Some(Instant::now()), round_trip: round_trip.or(answers.round_trip), missed: false };
     }
 
     pub(crate) fn unanswered(&self) {
-        self.unanswered.store(true, Ordering::Relaxed);
+        self.answers().missed = true;
+    }
+
+    pub(crate) fn last_round_trip(&self) -> Option<Duration> {
+        self.answers().round_trip
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn status(&self) -> ConnectionStatus {
+        self.statuses.borrow().clone()
     }
 
     pub(crate) fn is_up(&self) -> bool {
@@ -90,48 +108,48 @@ impl Shared {
     }
 
     pub(crate) fn is_healthy(&self) -> bool {
-        let fresh = self.last_answer().is_some_and(|(at, _)| at.elapsed() <= self.stale_after);
-        self.is_up() && fresh && !self.unanswered.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn last_answer(&self) -> Option<(Instant, Duration)> {
-        *self.last_answer.lock().unwrap_or_else(PoisonError::into_inner)
+        let answers = *self.answers();
+        let fresh = answers.last.is_some_and(|at| at.elapsed() <= self.stale_after);
+        self.is_up() && fresh && !answers.missed
     }
 
     /// Requests work from now on.
     pub(crate) fn up(&self, status: ConnectionStatus) {
+        // The status last: whoever waits for it starts work at once.
         self.epoch.send_if_modified(|epoch| !std::mem::replace(&mut epoch.up, true));
         self.set(status);
     }
 
     /// Requests under way have failed; new ones will fail at once.
     pub(crate) fn down(&self, status: ConnectionStatus) {
-        self.epoch.send_modify(|epoch| *epoch = Epoch { number: epoch.number + 1, up: false });
+        // The reason first: whoever learns of the drop asks for it.
         self.set(status);
+        self.epoch.send_modify(|epoch| *epoch = Epoch { number: epoch.number + 1, up: false });
     }
 
     /// Says why the connection is still down, without changing since when.
     pub(crate) fn explain(&self, reason: String) {
-        let current = self.status.borrow().clone();
-        if let ConnectionStatus::Disconnected { since, .. } = current {
-            self.set(ConnectionStatus::Disconnected { since, reason });
+        match self.status() {
+            ConnectionStatus::Disconnected { since, .. } => self.set(ConnectionStatus::Disconnected { since, reason }),
+            ConnectionStatus::Connecting { since, .. } => {
+                self.set(ConnectionStatus::Connecting { since, reason: Some(reason) });
+            }
+            _ => {}
         }
     }
 
     /// Publishes a status, and logs it if it is news.
     pub(crate) fn set(&self, status: ConnectionStatus) {
-        self.status.send_if_modified(|old| {
-            if *old == status {
-                return false;
-            }
-            let connection = self.ears.connection.as_str();
-            if status.is_connected() || status == ConnectionStatus::Closed {
-                info!(connection, "{status}");
-            } else {
-                warn!(connection, "{status}");
-            }
-            *old = status;
-            true
+        let is_news = self.statuses.send_if_modified(|old| {
+            let is_news = *old != status;
+            old.clone_from(&status);
+            is_news
         });
+        let connection = self.ears.connection.as_str();
+        match (is_news, status.is_connected() || status == ConnectionStatus::Closed) {
+            (true, true) => info!(connection, "{status}"),
+            (true, false) => warn!(connection, "{status}"),
+            (false, _) => {}
+        }
     }
 }

@@ -17,6 +17,8 @@ pub enum ConnectionStatus {
     Connecting {
         /// When the first try began.
         since: DateTime<Utc>,
+        /// What stood in the way so far.
+        reason: Option<String>,
     },
     /// A round trip to the server has succeeded since the connection was last made.
     #[non_exhaustive]
@@ -71,7 +73,8 @@ impl ConnectionStatus {
 impl fmt::Display for ConnectionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connecting { .. } => f.write_str("connecting"),
+            Self::Connecting { reason: None, .. } => f.write_str("connecting"),
+            Self::Connecting { reason: Some(reason), .. } => write!(f, "connecting: {reason}"),
             Self::Connected { server, version } => write!(f, "connected to {server}, version {version}"),
             Self::Disconnected { reason, .. } => write!(f, "disconnected: {reason}"),
             Self::Rebuilding { reason, .. } => write!(f, "being rebuilt: {reason}"),

@@ -29,6 +29,9 @@ const GLANCE: Duration = Duration::from_millis(250);
 /// Longest wait for a client to close, and for one that is given up to be told so.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// The reason where neither the server nor the client gives one.
+const LOST: &str = "the connection to the server was lost";
+
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     link: Link,
@@ -131,8 +134,10 @@ impl Supervisor {
         }
         let now = Instant::now();
         // While a client is connecting again it does not look at what it is asked to do.
-        if !self.connected || now < self.next_probe {
-            self.next_probe = self.next_probe.max(now + GLANCE);
+        if !self.connected {
+            self.next_probe = now + GLANCE;
+        }
+        if now < self.next_probe {
             return self.wait().await;
         }
         let client = self.link.client.clone();
@@ -155,11 +160,16 @@ impl Supervisor {
         let dropped = state.drops != self.drops || (self.connected && !state.connected);
         self.connected = state.connected;
         self.drops = state.drops;
-        let reason = state.complaint.unwrap_or_else(|| "the connection to the server was lost".into());
         if dropped {
             self.failures = 0;
-            self.shared.down(ConnectionStatus::Disconnected { since: Utc::now(), reason });
-        } else if !self.connected {
+            // When the watchdog made the client connect again, its reason says more than "the connection was lost".
+            let status = match self.shared.status() {
+                already @ ConnectionStatus::Disconnected { .. } => already,
+                _ => ConnectionStatus::Disconnected { since: Utc::now(), reason: LOST.to_owned() },
+            };
+            self.shared.down(status);
+        }
+        if let Some(reason) = state.complaint.filter(|_| !self.connected) {
             self.shared.explain(reason);
         }
         if self.connected && !self.shared.is_up() {
@@ -170,7 +180,7 @@ impl Supervisor {
     fn answered(&mut self, round_trip: Duration) {
         self.failures = 0;
         self.next_probe = Instant::now() + self.watchdog.interval.get();
-        self.shared.answered(round_trip);
+        self.shared.answered(Some(round_trip));
         self.shared.up(connected_status(&self.link));
     }
 
@@ -234,6 +244,7 @@ impl Supervisor {
         self.born = Instant::now();
         self.next_probe = self.born;
         self.shared.ears.counters.rebuilds.increment();
+        self.shared.answered(None);
         let generation = self.shared.replace(self.link.client.clone());
         debug!(connection = self.shared.ears.connection, generation, "the client was replaced");
         self.shared.up(connected_status(&self.link));

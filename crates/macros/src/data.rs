@@ -36,7 +36,8 @@ impl<'a> Data<'a> {
 
     /// The struct that [`Data::reader`] names.
     pub(crate) fn define_reader(&self, krate: &Krate) -> TokenStream {
-        let (reader, fields) = (&self.reader, self.fields.iter().map(|field| definition(field)));
+        let (reader, fields) =
+            (&self.reader, self.fields.iter().map(|field| definition(field, &["doc", "serde", "schemars"])));
         let documentation = self.variant.attrs.iter().filter(|attribute| attribute.path().is_ident("doc"));
         let (serde, schemars) = (krate.text_of("serde"), krate.text_of("schemars"));
         quote! {
@@ -65,7 +66,7 @@ impl<'a> Data<'a> {
 pub(crate) fn define_writer(krate: &Krate, ident: &Ident, variants: &Punctuated<Variant, Token![,]>) -> TokenStream {
     let (serde, remote) = (krate.text_of("serde"), ident.to_string());
     let variants = variants.iter().map(|variant| {
-        let (name, fields) = (&variant.ident, variant.fields.iter().map(definition));
+        let (name, fields) = (&variant.ident, variant.fields.iter().map(|field| definition(field, &["serde"])));
         match &variant.fields {
             Fields::Named(_) => quote!(#name { #(#fields,)* }),
             Fields::Unnamed(_) => quote!(#name(#(#fields,)*)),
@@ -96,9 +97,9 @@ pub(crate) fn schema_maker(krate: &Krate, of: &Type) -> TokenStream {
     quote!(|generator| <#of as #krate::__private::schemars::JsonSchema>::json_schema(generator))
 }
 
-/// A field as the hidden types define it: with what serde and schemars read, without the rest.
-fn definition(field: &Field) -> TokenStream {
-    let kept = |attribute: &&Attribute| ["doc", "serde", "schemars"].iter().any(|name| attribute.path().is_ident(name));
+/// A field as the hidden types define it, with those of its attributes that their derives read.
+fn definition(field: &Field, read: &[&str]) -> TokenStream {
+    let kept = |attribute: &&Attribute| read.iter().any(|name| attribute.path().is_ident(name));
     let (attributes, ty) = (field.attrs.iter().filter(kept), &field.ty);
     let name = field.ident.as_ref().map(|ident| quote!(#ident:));
     quote!(#(#attributes)* #name #ty)

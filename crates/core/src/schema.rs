@@ -6,6 +6,9 @@ use serde_json::Value;
 
 use crate::Violation;
 
+/// The dialect of every schema here.
+pub(crate) const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
 /// How many violations a refusal lists; a hostile payload could have thousands.
 const MAX_VIOLATIONS: usize = 20;
 
@@ -20,6 +23,7 @@ pub fn schema_of<T: JsonSchema>() -> Value {
 pub fn schema_from(make: fn(&mut SchemaGenerator) -> Schema) -> Value {
     generate(|generator| {
         let mut schema = make(generator);
+        schema.insert("$schema".to_owned(), DRAFT.into());
         let definitions = generator.take_definitions(true);
         if !definitions.is_empty() {
             schema.insert("$defs".to_owned(), Value::Object(definitions));

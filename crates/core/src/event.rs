@@ -98,6 +98,10 @@ pub enum DecodeError {
 ///
 /// `#[derive(Event)]` implements it for the enum and for the payload of each variant; `Vec`,
 /// `Option` and arrays of those, and `()` for "nothing happened", follow.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not among the events of `{E}`",
+    note = "a command returns events, payloads of events, or several of either in a `Vec`, `Option`, array or pair"
+)]
 pub trait IntoEvents<E> {
     /// The events, in order.
     fn into_events(self) -> Vec<E>;

@@ -30,7 +30,7 @@ fn refuse_generics(generics: &Generics, what: &str) -> syn::Result<()> {
     if generics.params.is_empty() {
         return Ok(());
     }
-    let message = format!("generic parameters cannot be here: a {what} has one name and one schema");
+    let message = format!("generic parameters cannot be here: each {what} has one name and one schema");
     Err(syn::Error::new_spanned(&generics.params, message))
 }
 

@@ -35,7 +35,6 @@ struct Marked {
 
 /// What a method is to the aggregate.
 enum Role {
-    Folding,
     Command,
     Query,
     Other,
@@ -71,26 +70,27 @@ impl Block {
             self.rest.items.push(item);
             return Ok(());
         };
-        let role = role(&method)?;
+        let role = role(&method);
+        if method.attrs.iter().any(|attribute| attribute.path().is_ident("command")) {
+            self.marked.command = true;
+            self.marked.asynchronous |= method.sig.asyncness.is_some();
+        }
         method.attrs.retain(|attribute| !is_marker(attribute));
-        match role {
-            Role::Folding => {
-                // A method of a trait is as visible as the trait.
-                method.vis = Visibility::Inherited;
-                self.folding.push(method);
+        if folds(&method) {
+            // A method of a trait is as visible as the trait.
+            method.vis = Visibility::Inherited;
+            self.folding.push(method);
+            return role.map(drop);
+        }
+        match role? {
+            Role::Command => self.commands.push(Command::parse(&method, arguments)?),
+            Role::Query => self.queries.push(Query::parse(&method)?),
+            Role::Other => {
+                self.rest.items.push(ImplItem::Fn(method));
                 return Ok(());
             }
-            Role::Command => {
-                self.marked.command = true;
-                self.marked.asynchronous |= method.sig.asyncness.is_some();
-                self.commands.push(Command::parse(&method, arguments)?);
-            }
-            Role::Query => self.queries.push(Query::parse(&method)?),
-            Role::Other => {}
         }
-        if matches!(role, Role::Command | Role::Query) {
-            method.attrs.push(allow_required_signature());
-        }
+        method.attrs.push(allow_required_signature());
         self.rest.items.push(ImplItem::Fn(method));
         Ok(())
     }
@@ -138,8 +138,9 @@ impl Block {
     }
 }
 
-/// The block without the macro's own attributes, and otherwise as it was.
+/// The block without what only the macro understands, to stand beside its errors.
 pub(super) fn without_markers(mut item: ItemImpl) -> ItemImpl {
+    item.trait_ = None;
     for method in &mut item.items {
         if let ImplItem::Fn(method) = method {
             method.attrs.retain(|attribute| !is_marker(attribute));
@@ -150,13 +151,11 @@ pub(super) fn without_markers(mut item: ItemImpl) -> ItemImpl {
 
 fn role(method: &ImplItemFn) -> syn::Result<Role> {
     let markers: Vec<_> = method.attrs.iter().filter(|attribute| is_marker(attribute)).collect();
-    let name = method.sig.ident.to_string();
-    let folds = matches!(name.as_str(), "init" | "evolve");
     match markers.as_slice() {
-        [] if folds => Ok(Role::Folding),
         [] => Ok(Role::Other),
-        [marker, ..] if folds => {
-            Err(syn::Error::new_spanned(marker, format!("`{name}` is the aggregate's own: name this method otherwise")))
+        [marker, ..] if folds(method) => {
+            let message = format!("`{}` is the aggregate's own: name this method otherwise", method.sig.ident);
+            Err(syn::Error::new_spanned(marker, message))
         }
         [marker] if marker.path().is_ident("command") => {
             let instead = "the command's name is its type's, in `#[derive(Command)]`";
@@ -168,6 +167,11 @@ fn role(method: &ImplItemFn) -> syn::Result<Role> {
         }
         [_, second, ..] => Err(syn::Error::new_spanned(second, "a method is one command or one query")),
     }
+}
+
+/// Whether it is `init` or `evolve`, which fold the history.
+fn folds(method: &ImplItemFn) -> bool {
+    ["init", "evolve"].iter().any(|name| method.sig.ident == name)
 }
 
 fn is_marker(attribute: &Attribute) -> bool {

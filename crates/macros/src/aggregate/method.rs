@@ -106,7 +106,7 @@ impl Carried {
 fn parameters<'a>(method: &'a ImplItemFn, what: &str, shared: &str) -> syn::Result<(&'a Type, Vec<&'a PatType>)> {
     let signature = &method.sig;
     if !signature.generics.params.is_empty() {
-        let message = format!("generic parameters cannot be here: a {what} has one name and one schema");
+        let message = format!("generic parameters cannot be here: each {what} has one name and one schema");
         return Err(syn::Error::new_spanned(&signature.generics.params, message));
     }
     let mut inputs = signature.inputs.iter();

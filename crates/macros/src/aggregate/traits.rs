@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens as _, quote, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{Type, parse_quote};
 
 use super::arguments::Arguments;
@@ -31,7 +32,7 @@ pub(super) fn aggregate(krate: &Krate, arguments: &Arguments, block: &Block) -> 
 /// `impl Decide` or `impl Handle`, and the check that command and method have one name.
 pub(super) fn command(krate: &Krate, arguments: &Arguments, block: &Block, command: &Command) -> TokenStream {
     let (state, conditions) = (&block.state, &command.carried.conditions);
-    let check = same_name(krate, "command", &command.ident, &command.payload, &command.carried);
+    let check = same_name(krate, "Command", &command.ident, &command.payload, &command.carried);
     let implementation = if command.is_asynchronous() {
         handle(krate, arguments, state, command)
     } else {
@@ -82,7 +83,7 @@ fn handle(krate: &Krate, arguments: &Arguments, state: &Type, command: &Command)
     }
 }
 
-/// The call of the method, its events made one list. What does not fit is the method's return type, so errors point there.
+/// The call of the method, and what it returns made one list. What does not fit is in the return type, so errors point there.
 fn call(krate: &Krate, command: &Command) -> TokenStream {
     let method = &command.ident;
     let further = command.further.iter().map(|further| match further {
@@ -91,8 +92,11 @@ fn call(krate: &Krate, command: &Command) -> TokenStream {
     });
     let waited = command.is_asynchronous().then(|| quote!(.await));
     let called = quote!(Self::#method(self, command, #(#further),*) #waited);
-    quote_spanned! {command.output=>
-        ::core::result::Result::Ok(#krate::IntoEvents::<Self::Event>::into_events(#called?))
+    let returned = quote_spanned!(command.output=> let returned = #called?;);
+    let events = quote_spanned!(command.events.span()=> returned);
+    quote! {
+        #returned
+        ::core::result::Result::Ok(#krate::IntoEvents::<Self::Event>::into_events(#events))
     }
 }
 
@@ -127,7 +131,7 @@ fn names_impl_trait(tokens: TokenStream) -> bool {
 pub(super) fn query(krate: &Krate, block: &Block, query: &Query) -> TokenStream {
     let (state, payload, method) = (&block.state, &query.payload, &query.ident);
     let conditions = &query.carried.conditions;
-    let check = same_name(krate, "query", method, payload, &query.carried);
+    let check = same_name(krate, "Query", method, payload, &query.carried);
     let called = quote_spanned!(query.output=> Self::#method(self, query));
     quote! {
         #check
@@ -175,18 +179,18 @@ pub(super) fn described(krate: &Krate, arguments: &Arguments, block: &Block) -> 
 }
 
 /// A constant that does not compile when the payload's name is not the method's.
-fn same_name(krate: &Krate, what: &str, method: &Ident, payload: &Type, carried: &Carried) -> TokenStream {
-    let (trait_name, conditions) =
-        (Ident::new(if what == "query" { "Query" } else { "Command" }, Span::call_site()), &carried.conditions);
+fn same_name(krate: &Krate, trait_name: &str, method: &Ident, payload: &Type, carried: &Carried) -> TokenStream {
+    let what = trait_name.to_lowercase();
+    let (trait_name, conditions) = (Ident::new(trait_name, Span::call_site()), &carried.conditions);
     let (expected, method_name, type_name) = (kebab_case(method), method.to_string(), show(payload));
-    quote_spanned! {method.span()=>
+    // Errors point at a call as a whole, so all of it has to be where the method's name is.
+    let check = quote_spanned! {method.span()=> check(#what, #type_name, NAME, #method_name, #expected) };
+    quote! {
         #(#conditions)*
-        const _: () = #krate::__private::assert_same_name(
-            #what,
-            #type_name,
-            <#payload as #krate::#trait_name>::NAME,
-            #method_name,
-            #expected,
-        );
+        const _: () = {
+            use #krate::__private::assert_same_name as check;
+            const NAME: &str = <#payload as #krate::#trait_name>::NAME;
+            #check
+        };
     }
 }

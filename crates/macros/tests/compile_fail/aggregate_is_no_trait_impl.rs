@@ -1,0 +1,24 @@
+//! The block implements no trait.
+
+include!("support/counter.rs");
+
+trait Counting {}
+
+#[aggregate(type = "counter", event = CounterEvent)]
+impl Counting for Counter {
+    fn init(_: &AggregateId) -> Self {
+        Self { count: 0 }
+    }
+
+    fn evolve(&mut self, event: &CounterEvent) {
+        let CounterEvent::Incremented(incremented) = event;
+        self.count += incremented.by;
+    }
+
+    #[command]
+    fn increment(&self, command: Increment) -> Result<Incremented, NeverRejected> {
+        Ok(Incremented { by: command.by })
+    }
+}
+
+fn main() {}

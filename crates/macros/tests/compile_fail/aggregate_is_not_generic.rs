@@ -1,0 +1,22 @@
+//! An aggregate has no generic parameters.
+
+include!("support/counter.rs");
+
+#[aggregate(type = "counter", event = CounterEvent)]
+impl<T> Counter {
+    fn init(_: &AggregateId) -> Self {
+        Self { count: 0 }
+    }
+
+    fn evolve(&mut self, event: &CounterEvent) {
+        let CounterEvent::Incremented(incremented) = event;
+        self.count += incremented.by;
+    }
+
+    #[command]
+    fn increment(&self, command: Increment) -> Result<Incremented, NeverRejected> {
+        Ok(Incremented { by: command.by })
+    }
+}
+
+fn main() {}

@@ -1,0 +1,22 @@
+//! The aggregate type on the wire is typed by hand.
+
+include!("support/counter.rs");
+
+#[aggregate(event = CounterEvent)]
+impl Counter {
+    fn init(_: &AggregateId) -> Self {
+        Self { count: 0 }
+    }
+
+    fn evolve(&mut self, event: &CounterEvent) {
+        let CounterEvent::Incremented(incremented) = event;
+        self.count += incremented.by;
+    }
+
+    #[command]
+    fn increment(&self, command: Increment) -> Result<Incremented, NeverRejected> {
+        Ok(Incremented { by: command.by })
+    }
+}
+
+fn main() {}

@@ -1,0 +1,27 @@
+//! The name on the wire and the method are one name.
+
+include!("support/counter.rs");
+
+#[aggregate(type = "counter", event = CounterEvent)]
+impl Counter {
+    fn init(_: &AggregateId) -> Self {
+        Self { count: 0 }
+    }
+
+    fn evolve(&mut self, event: &CounterEvent) {
+        let CounterEvent::Incremented(incremented) = event;
+        self.count += incremented.by;
+    }
+
+    #[command]
+    fn count_on(&self, command: Increment) -> Result<Incremented, NeverRejected> {
+        Ok(Incremented { by: command.by })
+    }
+
+    #[query]
+    fn how_many(&self, _: Count) -> u64 {
+        self.count
+    }
+}
+
+fn main() {}

@@ -1,0 +1,27 @@
+//! A command takes its payload, by value.
+
+include!("support/counter.rs");
+
+#[aggregate(type = "counter", event = CounterEvent)]
+impl Counter {
+    fn init(_: &AggregateId) -> Self {
+        Self { count: 0 }
+    }
+
+    fn evolve(&mut self, event: &CounterEvent) {
+        let CounterEvent::Incremented(incremented) = event;
+        self.count += incremented.by;
+    }
+
+    #[command]
+    fn increment(&self) -> Result<Incremented, NeverRejected> {
+        Ok(Incremented { by: 1 })
+    }
+
+    #[command]
+    fn increment_more(&self, command: &Increment) -> Result<Incremented, NeverRejected> {
+        Ok(Incremented { by: command.by })
+    }
+}
+
+fn main() {}

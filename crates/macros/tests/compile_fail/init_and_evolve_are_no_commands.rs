@@ -1,0 +1,23 @@
+//! `init` and `evolve` are the aggregate's own.
+
+include!("support/counter.rs");
+
+#[aggregate(type = "counter", event = CounterEvent)]
+impl Counter {
+    #[command]
+    fn init(_: &AggregateId) -> Self {
+        Self { count: 0 }
+    }
+
+    fn evolve(&mut self, event: &CounterEvent) {
+        let CounterEvent::Incremented(incremented) = event;
+        self.count += incremented.by;
+    }
+
+    #[command]
+    fn increment(&self, command: Increment) -> Result<Incremented, NeverRejected> {
+        Ok(Incremented { by: command.by })
+    }
+}
+
+fn main() {}

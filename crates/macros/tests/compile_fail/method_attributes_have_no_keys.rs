@@ -1,0 +1,22 @@
+//! Names stand on the types and not on the methods.
+
+include!("support/counter.rs");
+
+#[aggregate(type = "counter", event = CounterEvent)]
+impl Counter {
+    fn init(_: &AggregateId) -> Self {
+        Self { count: 0 }
+    }
+
+    fn evolve(&mut self, event: &CounterEvent) {
+        let CounterEvent::Incremented(incremented) = event;
+        self.count += incremented.by;
+    }
+
+    #[command(name = "increment")]
+    fn increment(&self, command: Increment) -> Result<Incremented, NeverRejected> {
+        Ok(Incremented { by: command.by })
+    }
+}
+
+fn main() {}

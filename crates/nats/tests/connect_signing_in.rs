@@ -1,5 +1,7 @@
 //! Every way of proving who one is and of encrypting, and what is said when it does not work.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Where settings come from: the program, the environment, a `nats` context, the default; in that order.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,8 +1,10 @@
 //! A connection that is looked after: what it tells when a server goes, comes back, hangs, or when the client dies.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
 use std::time::Duration;
 
-use async_nats::{Client, RequestErrorKind};
+use async_nats::RequestErrorKind;
 use futures_util::StreamExt;
 use headwater_nats::connect::{Connection, ConnectionStatus, Connections, HumanDuration, NatsConfig, WatchdogConfig};
 use headwater_testkit::{FaultProxy, NatsCluster, RawClient, TestServer, header_block, wait_until};
@@ -27,10 +29,10 @@ fn impatient(url: &str) -> NatsConfig {
 }
 
 /// Answers every request on `subject` with "pong" until the subscription ends.
-async fn answer(client: &Client, subject: &'static str) -> tokio::task::JoinHandle<()> {
+async fn answer(connection: &Connection, subject: &'static str) -> tokio::task::JoinHandle<()> {
+    let client = connection.client();
     let mut requests = client.subscribe(subject).await.unwrap();
-    client.flush().await.unwrap();
-    let client = client.clone();
+    connection.flush(SOON).await.unwrap();
     tokio::spawn(async move {
         while let Some(request) = requests.next().await {
             if let Some(reply) = request.reply {
@@ -87,7 +89,7 @@ async fn a_round_trip_reaches_the_server_and_needs_no_right_to_publish() {
 async fn a_restarted_server_is_seen_going_and_coming_back_and_subscriptions_go_on() {
     let server = TestServer::start().await;
     let connection = connect(&server.url()).await;
-    let responder = answer(&connection.client(), "ping").await;
+    let responder = answer(&connection, "ping").await;
     let mut statuses = connection.statuses();
 
     server.kill();
@@ -117,7 +119,7 @@ async fn a_client_killed_by_a_poisonous_frame_is_replaced_at_once() {
     let connection = connect(&server.url()).await;
     let mut generations = connection.generations();
     let old = connection.client();
-    let responder = answer(&old, "ping").await;
+    let responder = answer(&connection, "ping").await;
     let caller = connect(&server.url()).await;
 
     let start = Instant::now();
@@ -127,7 +129,7 @@ async fn a_client_killed_by_a_poisonous_frame_is_replaced_at_once() {
     assert_eq!(old.connection_state(), async_nats::connection::State::Connected, "the old client is none the wiser");
     responder.await.unwrap();
 
-    let _responder = answer(&connection.client(), "ping").await;
+    let _responder = answer(&connection, "ping").await;
     let reply = caller.client().request("ping", "".into()).await.unwrap();
     assert_eq!(reply.payload, "pong");
     assert!(start.elapsed() < SOON, "noticed after {noticed:?}, back after {:?}", start.elapsed());
@@ -141,7 +143,7 @@ async fn one_poisoned_connection_after_another_is_replaced() {
     let connection = connect(&server.url()).await;
     let mut generations = connection.generations();
     for round in 2..=5 {
-        let _responder = answer(&connection.client(), "ping").await;
+        let _responder = answer(&connection, "ping").await;
         poison(&server, "ping").await;
         let start = Instant::now();
         timeout(SOON, generations.wait_for(|generation| *generation == round)).await.unwrap().unwrap();
@@ -194,7 +196,7 @@ async fn work_under_way_fails_when_the_server_goes_and_new_work_is_not_begun() {
 async fn a_server_that_hangs_is_noticed_by_the_watchdog() {
     let server = TestServer::start().await;
     let connection = Connection::connect(&impatient(&server.url())).await.unwrap();
-    let _responder = answer(&connection.client(), "ping").await;
+    let _responder = answer(&connection, "ping").await;
     let mut statuses = connection.statuses();
     server.pause().unwrap();
     let start = Instant::now();
@@ -367,12 +369,16 @@ async fn permission_violations_and_slow_consumers_are_told_of_and_counted() {
     let violation = timeout(SOON, violations.recv()).await.unwrap().unwrap();
     assert_eq!((violation.subject.as_str(), violation.subscription), ("secret.plan", false));
 
+    let request = connection.guard_to("secret.plan", client.request("secret.plan", "".into()));
+    let interrupted = timeout(SOON, request).await.expect("the request hung").expect_err("it is not permitted");
+    assert_eq!(interrupted.to_string(), "the NATS server does not permit publishing to secret.plan");
+
     let _unread = client.subscribe("flood").await.unwrap();
     for _ in 0..10 {
         client.publish("flood", "".into()).await.unwrap();
     }
     wait_until(SOON, "dropped messages", async || (connection.stats().slow_consumers == 6).then_some(())).await;
-    assert_eq!(connection.stats().permission_violations, 1);
+    assert_eq!(connection.stats().permission_violations, 2);
     assert!(connection.healthy());
 }
 
@@ -397,7 +403,7 @@ async fn a_node_that_was_never_named_takes_over_when_the_named_one_goes() {
     let config = NatsConfig::new(&format!("{},nats://127.0.0.1:1", named.url()));
     let connection = Connection::connect(&config).await.unwrap();
     let mut statuses = connection.statuses();
-    let _responder = answer(&connection.client(), "ping").await;
+    let _responder = answer(&connection, "ping").await;
     named.kill();
     until(&mut statuses, "disconnected").await;
     until(&mut statuses, "connected").await;

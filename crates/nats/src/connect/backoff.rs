@@ -11,6 +11,11 @@ pub(crate) fn pause(config: &ReconnectConfig, attempt: usize) -> Duration {
     pause_at(config, attempt, rand::rng().random_range(0.0..=1.0))
 }
 
+/// Half of `pause` to all of it.
+pub(crate) fn shortened(pause: Duration) -> Duration {
+    pause.mul_f64(rand::rng().random_range(0.5..=1.0))
+}
+
 fn pause_at(config: &ReconnectConfig, attempt: usize, luck: f64) -> Duration {
     let doublings = u32::try_from(attempt.saturating_sub(1)).unwrap_or(u32::MAX).min(30);
     let full = config.initial.get().saturating_mul(1 << doublings).min(config.max.get());

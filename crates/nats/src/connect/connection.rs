@@ -23,9 +23,9 @@ const VIOLATIONS_KEPT: usize = 64;
 
 /// A connection to NATS that is looked after.
 ///
-/// A task of its own makes a round trip to the server every second, notices when the client has died although it still
-/// calls itself connected, and puts a new one in its place. Cloning is cheap, all clones are one connection; when the last
-/// of them is dropped the task ends, and the client with its last user.
+/// A task of its own makes a round trip to the server every second, notices when the client has died although it
+/// still calls itself connected, and puts a new one in its place. Cloning is cheap, all clones are one connection;
+/// when the last of them is dropped the task ends, and the client with its last user.
 ///
 /// - [`client`](Self::client) is the client of the moment. Ask again rather than keep it.
 /// - [`generations`](Self::generations) tells when the client was replaced, and subscriptions have to be made anew.
@@ -54,8 +54,8 @@ impl Connection {
     /// Connects as `config` says; `config` is checked first.
     ///
     /// # Errors
-    /// When no server lets us in within `connect_timeout` each, unless `retry_on_initial_connect` is set: then only when
-    /// `config` is refused.
+    /// When no server lets us in within `connect_timeout` each, unless `retry_on_initial_connect` is set: then only
+    /// when `config` is refused.
     pub async fn connect(config: &NatsConfig) -> Result<Self, ConnectError> {
         config.validate()?;
         let ears = ears(config.name_or_default());
@@ -171,8 +171,8 @@ impl Connection {
         self.shared.statuses.subscribe()
     }
 
-    /// Whether the last round trip to the server succeeded, and not long ago. This is the watchdog's answer: the client's own
-    /// `connection_state` says "connected" also when the client is dead.
+    /// Whether the last round trip to the server succeeded, and not long ago. This is the watchdog's answer: the
+    /// client's own `connection_state` says "connected" also when the client is dead.
     #[must_use]
     pub fn healthy(&self) -> bool {
         self.shared.is_healthy()
@@ -206,15 +206,15 @@ impl Connection {
         Ok(info)
     }
 
-    /// Tells of every publish and subscription that the server does not permit. The client does not: to whoever waits for a
-    /// reply, a refused request looks like one without an answer.
+    /// Tells of every publish and subscription that the server does not permit. The client does not: to whoever
+    /// waits for a reply, a refused request looks like one without an answer.
     #[must_use]
     pub fn permission_violations(&self) -> broadcast::Receiver<PermissionViolation> {
         self.shared.ears.violations.subscribe()
     }
 
-    /// Reports that the client with this number seems dead, because a call said "channel closed" or a subscription ended.
-    /// It is looked at without delay; a number that is no longer the current one is ignored.
+    /// Reports that the client with this number seems dead, because a call said "channel closed" or a subscription
+    /// ended. It is looked at without delay; a number that is no longer the current one is ignored.
     pub fn report_dead(&self, generation: u64) {
         if generation == self.generation() {
             self.shared.suspicion.notify_one();
@@ -231,8 +231,8 @@ impl Connection {
         Ok(self.guard(probe::round_trip(&client, limit)).await??)
     }
 
-    /// Waits until everything that was sent before has reached the server, for `limit` at most. The client's own `flush` only
-    /// waits until the operating system has taken it.
+    /// Waits until everything that was sent before has reached the server, for `limit` at most. The client's own
+    /// `flush` only waits until the operating system has taken it.
     ///
     /// # Errors
     /// When the connection is down, drops, or `limit` passes.
@@ -242,8 +242,8 @@ impl Connection {
         Ok(self.guard(probe::fence(&client, violations, limit)).await??)
     }
 
-    /// Closes the connection when everything sent has reached the server, waiting at most `limit` for that. Subscriptions end
-    /// after the messages that have arrived. Close what answers requests first.
+    /// Closes the connection when everything sent has reached the server, waiting at most `limit` for that.
+    /// Subscriptions end after the messages that have arrived. Close what answers requests first.
     ///
     /// # Errors
     /// When it could not be confirmed that everything arrived. The connection is closed all the same.
@@ -253,8 +253,8 @@ impl Connection {
         arrived.map(drop)
     }
 
-    /// Closes the connection, and returns when that is done, after one second at most. Messages that were not sent yet may be
-    /// lost; see [`drain`](Self::drain).
+    /// Closes the connection, and returns when that is done, after one second at most. Messages that were not sent
+    /// yet may be lost; see [`drain`](Self::drain).
     pub async fn close(&self) {
         self.shared.closing.cancel();
         self.closed().await;

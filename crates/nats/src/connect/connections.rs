@@ -28,7 +28,8 @@ impl Connections {
         Ok(Self { callers, jetstream })
     }
 
-    /// One connection in both parts, for a program that has but one client to give. What breaks the one breaks the other.
+    /// One connection in both parts, for a program that has but one client to give. What breaks the one breaks the
+    /// other.
     #[must_use]
     pub fn shared(connection: &Connection) -> Self {
         Self { callers: connection.clone(), jetstream: connection.clone() }

@@ -1,5 +1,5 @@
-//! Who we are, in the form the server's greeting asks for. Files are read anew at every connect, so that credentials can be
-//! renewed in place.
+//! Who we are, in the form the server's greeting asks for. Files are read anew at every connect, so that
+//! credentials can be renewed in place.
 
 use async_nats::{Auth, AuthError};
 use nkeys::{KeyPair, KeyPairType};

@@ -94,6 +94,22 @@ impl Disconnected {
     }
 }
 
+/// Why work that publishes was ended early.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Interrupted {
+    /// The connection is down, or dropped. What was sent may have taken effect.
+    #[error(transparent)]
+    Disconnected(#[from] Disconnected),
+    /// The server does not permit us this subject. Nothing was delivered.
+    #[error("the NATS server does not permit publishing to {subject}")]
+    #[non_exhaustive]
+    Forbidden {
+        /// The subject that was refused.
+        subject: String,
+    },
+}
+
 impl From<ProbeError> for Disconnected {
     fn from(error: ProbeError) -> Self {
         Self::new(error.to_string())

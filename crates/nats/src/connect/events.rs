@@ -32,6 +32,18 @@ pub struct PermissionViolation {
     pub subscription: bool,
 }
 
+/// Waits until the server refuses `subject`.
+pub(crate) async fn refusal(mut violations: broadcast::Receiver<PermissionViolation>, subject: &str) {
+    loop {
+        match violations.recv().await {
+            Ok(violation) if violation.subject == subject => return,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            // Nobody will tell; the time limit decides.
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
 /// Receives the events of one client.
 pub(crate) struct Observer {
     pub(crate) connection: String,

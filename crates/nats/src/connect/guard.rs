@@ -7,7 +7,8 @@ use async_nats::Client;
 use tokio::time::timeout;
 
 use super::connection::Connection;
-use super::error::Disconnected;
+use super::error::{Disconnected, Interrupted};
+use super::events::refusal;
 use super::status::ConnectionStatus;
 
 impl Connection {
@@ -42,8 +43,8 @@ impl Connection {
     /// time is up when the connection drops.
     ///
     /// # Errors
-    /// When the connection is down, then nothing is begun; or when it drops before `work` is done, then what was sent may
-    /// have taken effect.
+    /// When the connection is down, then nothing is begun; or when it drops before `work` is done, then what was
+    /// sent may have taken effect.
     pub async fn guard<F: Future>(&self, work: F) -> Result<F::Output, Disconnected> {
         let mut epochs = self.shared.epoch.subscribe();
         let start = *epochs.borrow_and_update();
@@ -54,6 +55,20 @@ impl Connection {
             biased;
             done = work => Ok(done),
             _ = epochs.wait_for(|epoch| epoch.number != start.number) => Err(self.why_down()),
+        }
+    }
+
+    /// [`guard`](Self::guard) for work that publishes to `subject`. It ends also when the server says that we may
+    /// not: to whoever waits for a reply, a refused request looks like one that nobody answers.
+    ///
+    /// # Errors
+    /// As [`guard`](Self::guard), and when the server refuses `subject`. Nothing was delivered then.
+    pub async fn guard_to<F: Future>(&self, subject: &str, work: F) -> Result<F::Output, Interrupted> {
+        let violations = self.permission_violations();
+        tokio::select! {
+            biased;
+            done = self.guard(work) => done.map_err(Interrupted::Disconnected),
+            () = refusal(violations, subject) => Err(Interrupted::Forbidden { subject: subject.to_owned() }),
         }
     }
 

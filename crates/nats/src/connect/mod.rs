@@ -24,7 +24,7 @@ pub use self::config::{
 };
 pub use self::connection::Connection;
 pub use self::connections::Connections;
-pub use self::error::{ConnectError, ConnectErrorKind, Disconnected};
+pub use self::error::{ConnectError, ConnectErrorKind, Disconnected, Interrupted};
 pub use self::events::PermissionViolation;
 pub use self::info::ServerInfo;
 pub use self::status::{ConnectionStats, ConnectionStatus};

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::events::PermissionViolation;
+use super::events::{PermissionViolation, refusal};
 
 /// How a round trip failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -23,10 +23,11 @@ pub(crate) enum ProbeError {
 
 /// Sends a PING and waits for the server to say something.
 ///
-/// `Client::flush` would not do: it waits for bytes to be handed to the operating system, which also takes
-/// those for a server that is stopped. The one way to make the client send a PING of ours is to drain a subscription:
-/// the client sends UNSUB and PING for it. That needs no permission to publish, and leaves nothing behind.
-/// The answer is seen as bytes received, so it may also be a message under way. That is as good here: a server that talks is alive.
+/// `Client::flush` would not do: it waits for bytes to be handed to the operating system, which also takes those
+/// for a server that is stopped. The one way to make the client send a PING of ours is to drain a subscription: the
+/// client sends UNSUB and PING for it. That needs no permission to publish, and leaves nothing behind. The answer
+/// is seen as bytes received, so it may also be a message under way. That is as good here: a server that talks is
+/// alive.
 pub(crate) async fn round_trip(client: &Client, limit: Duration) -> Result<Duration, ProbeError> {
     timeout(limit, ping(client)).await.unwrap_or(Err(ProbeError::Silent(limit)))
 }
@@ -68,15 +69,4 @@ pub(crate) async fn fence(
     };
     timeout(limit, echo).await.unwrap_or(Err(ProbeError::Silent(limit)))?;
     Ok(start.elapsed())
-}
-
-async fn refusal(mut violations: broadcast::Receiver<PermissionViolation>, subject: &str) {
-    loop {
-        match violations.recv().await {
-            Ok(violation) if violation.subject == subject => return,
-            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
-            // Nobody will tell; the time limit decides.
-            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }

@@ -140,15 +140,17 @@ impl Shared {
 
     /// Publishes a status, and logs it if it is news.
     pub(crate) fn set(&self, status: ConnectionStatus) {
-        let is_news = self.statuses.send_if_modified(|old| {
-            let is_news = *old != status;
-            old.clone_from(&status);
+        let line = status.to_string();
+        let is_good = status.is_connected() || status == ConnectionStatus::Closed;
+        let is_news = self.statuses.send_if_modified(|current| {
+            let is_news = *current != status;
+            *current = status;
             is_news
         });
         let connection = self.ears.connection.as_str();
-        match (is_news, status.is_connected() || status == ConnectionStatus::Closed) {
-            (true, true) => info!(connection, "{status}"),
-            (true, false) => warn!(connection, "{status}"),
+        match (is_news, is_good) {
+            (true, true) => info!(connection, "{line}"),
+            (true, false) => warn!(connection, "{line}"),
             (false, _) => {}
         }
     }

@@ -10,18 +10,15 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::backoff;
-use super::config::{HumanDuration, NatsConfig, ReconnectConfig, WatchdogConfig};
+use super::config::{NatsConfig, WatchdogConfig};
 use super::link::{Ended, Link};
 use super::probe::{self, ProbeError};
 use super::shared::Shared;
 use super::status::ConnectionStatus;
 
-/// A client that lived longer than this did not die of what killed the one before it.
-const SETTLED: Duration = Duration::from_secs(10);
-
-/// The longest pause before a client that died young is replaced: whoever sends it poison must not be able to keep
-/// it away for longer than that.
-const LONGEST_MOURNING: HumanDuration = HumanDuration::from_secs(1);
+/// The least time between two clients. One that dies sooner may be killed by what awaits it on a subscription, and must
+/// not come back in a hot loop; whoever sends poison ten times a second must not keep the connection away, either.
+const SHORTEST_LIFE: Duration = Duration::from_millis(50);
 
 /// How often a client that does not report by itself is looked at.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -44,8 +41,6 @@ pub(crate) struct Supervisor {
     failures: u32,
     next_probe: Instant,
     born: Instant,
-    /// Clients in a row that died young.
-    young_deaths: usize,
 }
 
 /// What happened next.
@@ -78,7 +73,6 @@ impl Supervisor {
             failures: 0,
             next_probe: now,
             born: now,
-            young_deaths: 0,
         }
     }
 
@@ -220,19 +214,14 @@ impl Supervisor {
         self.shared.down(ConnectionStatus::Rebuilding { since, reason: why.to_owned() });
         // The old client may come back to life; it must not go on taking messages that nobody reads.
         let _ = timeout(Duration::from_millis(50), self.link.client.drain()).await;
-        self.count_death();
         let shared = Arc::clone(&self.shared);
         tokio::select! {
             () = shared.closing.cancelled() => Next::Closing,
-            link = reopen(&shared, &config, self.young_deaths, since) => {
+            link = reopen(&shared, &config, self.born, since) => {
                 self.install(link);
                 Next::Due
             }
         }
-    }
-
-    fn count_death(&mut self) {
-        self.young_deaths = if self.born.elapsed() < SETTLED { self.young_deaths + 1 } else { 0 };
     }
 
     fn install(&mut self, link: Link) {
@@ -278,11 +267,8 @@ impl From<Result<(), Ended>> for Next {
 }
 
 /// Tries to connect until it works, at growing intervals.
-async fn reopen(shared: &Shared, config: &NatsConfig, young_deaths: usize, since: DateTime<Utc>) -> Link {
-    if young_deaths > 1 {
-        let mourning = ReconnectConfig { max: LONGEST_MOURNING.min(config.reconnect.max), ..config.reconnect.clone() };
-        sleep(backoff::pause(&mourning, young_deaths)).await;
-    }
+async fn reopen(shared: &Shared, config: &NatsConfig, born: Instant, since: DateTime<Utc>) -> Link {
+    sleep_until(born + backoff::shortened(SHORTEST_LIFE)).await;
     let mut attempt = 0;
     loop {
         match Link::open(config, &shared.ears).await {

@@ -53,7 +53,8 @@ impl Environment {
         Some(config.join("nats"))
     }
 
-    /// A path as people write it: `~/x`, `$DIR/x` and `${DIR}/x` are resolved; an unknown variable is left as it stands.
+    /// A path as people write it: `~/x`, `$DIR/x` and `${DIR}/x` are resolved; an unknown variable is left as it
+    /// stands.
     pub(crate) fn expand(&self, path: &str) -> PathBuf {
         let path = match path.strip_prefix("~/") {
             Some(rest) => match self.get("HOME") {

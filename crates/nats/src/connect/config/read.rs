@@ -27,7 +27,8 @@ impl NatsConfig {
 }
 
 fn parse(text: &str) -> Result<NatsConfig, ConfigError> {
-    // Only `message()` of TOML's errors is safe to show: their `Display` quotes the line, and the line may be a password.
+    // Only `message()` of TOML's errors is safe to show: their `Display` quotes the line, and the line may be a
+    // password.
     let document = toml::Deserializer::parse(text).map_err(|error| {
         ConfigError::one(format!("line {}", line(text, &error)), format!("is not TOML: {}", error.message()))
     })?;

@@ -11,9 +11,9 @@ use super::secret::Secret;
 
 /// The URL of one server as it was written: `nats://host:4222`, `tls://host:4222` or `host:4222`.
 ///
-/// It may carry `user:password@` or `token@`; `Debug`, `Display` and serde show `***@` in their place.
-/// The text is checked by [`NatsConfig::validate`](super::NatsConfig::validate), not when it is read, so that one message can name every
-/// bad URL of a list.
+/// It may carry `user:password@` or `token@`; `Debug`, `Display` and serde show `***@` in their place. The text is
+/// checked by [`NatsConfig::validate`](super::NatsConfig::validate), not when it is read, so that one message can
+/// name every bad URL of a list.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl(String);
 
@@ -38,7 +38,7 @@ impl ServerUrl {
         let text = self.without_credentials();
         if let Some(scheme @ ("ws" | "wss")) = text.split_once("://").map(|(scheme, _)| scheme) {
             return Err(format!(
-                "the scheme {scheme}:// is not supported: WebSocket connections cannot be supervised here; use nats:// or tls://"
+                "the scheme {scheme}:// is not supported: WebSocket is left out here; use nats:// or tls://"
             ));
         }
         // The parser's own words name the cause (a bad port, a bad scheme) and do not quote the URL.

@@ -84,7 +84,8 @@ pub struct NatsConfig {
     /// How often the client pings an idle server by itself; two unanswered pings end the connection. Default 5 s.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ping_interval: Option<HumanDuration>,
-    /// Whether connecting the first time goes on trying in the background, without end, instead of failing. Default false.
+    /// Whether connecting the first time goes on trying in the background, without end, instead of failing. Default
+    /// false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_on_initial_connect: Option<bool>,
     /// How long to wait before connecting again after a connection was lost. There is no limit to the tries.
@@ -110,10 +111,12 @@ pub struct NatsConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TlsConfig {
-    /// Refuse a connection that is not encrypted. A `tls://` URL, or a server that asks for TLS, has the same effect. Default false.
+    /// Refuse a connection that is not encrypted. A `tls://` URL, or a server that asks for TLS, has the same
+    /// effect. Default false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub required: Option<bool>,
-    /// Start with TLS at once, before the server's greeting; the server must be set to `handshake_first`. Default false.
+    /// Start with TLS at once, before the server's greeting; the server must be set to `handshake_first`. Default
+    /// false.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first: Option<bool>,
     /// PEM file of the authorities to trust instead of the system's.
@@ -178,9 +181,16 @@ pub struct JetStreamConfig {
 }
 
 impl NatsConfig {
-    /// Settings for the given servers: one URL, or several with commas between them. Everything else is left at its default.
+    /// Settings for the given servers: one URL, or several with commas between them. Everything else is left at its
+    /// default.
     pub fn new(servers: &str) -> Self {
         Self { servers: split_servers(servers), ..Self::default() }
+    }
+
+    /// The JSON Schema of the settings, for editors and for checking a file before it is used.
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(Self).into()
     }
 
     /// Names the connection in the server's lists.

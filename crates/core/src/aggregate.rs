@@ -17,6 +17,11 @@ pub trait Aggregate: Serialize + DeserializeOwned + JsonSchema + Clone + Send + 
     /// The aggregate type on the wire, such as `receipt`: `^[a-z][a-z0-9-]{0,49}$`.
     const TYPE: &'static str;
 
+    /// The version of the code that folds events into the state. Raise it when [`evolve`](Self::evolve)
+    /// comes to another state from the same events although the state's schema is the same:
+    /// snapshots of older versions are not used any more.
+    const CODE_VERSION: u32 = 1;
+
     /// Its events: an enum.
     type Event: Event;
 

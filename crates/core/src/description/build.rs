@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::state::typed_mut;
 use super::{AggregateType, CommandType, EventCatalog, Parts, QueryType};
 use crate::schema::{SchemaError, schema_of};
@@ -155,14 +157,17 @@ impl<A: Aggregate> Describe<A> {
         let (Ok(kind), true) = (kind, problems.is_empty()) else {
             return Err(DescribeError { kind: A::TYPE, problems });
         };
+        let state_schema = schema_of::<A>();
         let parts = Parts {
             kind,
-            state_schema: schema_of::<A>(),
+            fingerprint: fingerprint(&state_schema, A::CODE_VERSION),
+            state_schema,
             commands: self.commands,
             queries: self.queries,
             rejections,
             catalog: self.catalog,
             init: |id| Box::new(A::init(id)),
+            read_state: |json| Ok(Box::new(serde_json::from_str::<A>(json)?)),
             evolve: |catalog, state, event| {
                 let state = typed_mut::<A>(state);
                 catalog.decode::<A::Event>(event, |event| state.evolve(event))
@@ -176,6 +181,14 @@ impl<A> std::fmt::Debug for Describe<A> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Describe").field("commands", &self.commands.keys()).finish_non_exhaustive()
     }
+}
+
+/// A hash of the state's schema and the version of the code that folds it.
+fn fingerprint(schema: &serde_json::Value, code: u32) -> String {
+    // Writing a value to memory cannot fail; an empty text would only make two schemas look alike.
+    let mut canonical = serde_json_canonicalizer::to_vec(schema).unwrap_or_default();
+    canonical.extend_from_slice(&code.to_be_bytes());
+    Sha256::digest(canonical)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn named<T>(

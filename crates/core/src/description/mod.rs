@@ -33,11 +33,13 @@ pub struct AggregateType {
 struct Parts {
     kind: Name,
     state_schema: Value,
+    fingerprint: String,
     commands: BTreeMap<Name, CommandType>,
     queries: BTreeMap<Name, QueryType>,
     rejections: Vec<RejectionType>,
     catalog: Arc<EventCatalog>,
     init: fn(&AggregateId) -> Box<dyn AnyState>,
+    read_state: fn(&str) -> Result<Box<dyn AnyState>, serde_json::Error>,
     evolve: fn(&EventCatalog, &mut dyn AnyState, &RecordedEvent) -> Result<(), DecodeError>,
 }
 
@@ -63,6 +65,13 @@ impl AggregateType {
     #[must_use]
     pub fn state_schema(&self) -> &Value {
         &self.parts.state_schema
+    }
+
+    /// The fingerprint of the state's schema and the code's version: snapshots with another one
+    /// are not used.
+    #[must_use]
+    pub fn fingerprint(&self) -> &str {
+        &self.parts.fingerprint
     }
 
     /// Its commands, by name.
@@ -100,6 +109,10 @@ impl AggregateType {
 
     pub(crate) fn init(&self, id: &AggregateId) -> Box<dyn AnyState> {
         (self.parts.init)(id)
+    }
+
+    pub(crate) fn read_state(&self, json: &str) -> Result<Box<dyn AnyState>, serde_json::Error> {
+        (self.parts.read_state)(json)
     }
 
     pub(crate) fn evolve(&self, state: &mut dyn AnyState, event: &RecordedEvent) -> Result<(), DecodeError> {

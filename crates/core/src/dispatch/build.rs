@@ -7,8 +7,9 @@ use std::time::Duration;
 use super::cache::Cache;
 use super::lane::Lanes;
 use super::stats::Counters;
+use super::writer::{SnapshotPolicy, SnapshotWriter};
 use super::{Dispatcher, Inner};
-use crate::store::EventStore;
+use crate::store::{EventStore, SnapshotStore};
 use crate::{AggregateType, Clock, DescribeError, Described, Name, SystemClock};
 
 /// Collects what a dispatcher needs; [`build`](Self::build) checks it.
@@ -18,6 +19,8 @@ pub struct DispatcherBuilder {
     types: Vec<Result<AggregateType, DescribeError>>,
     clock: Arc<dyn Clock>,
     cache_bytes: u64,
+    snapshots: Option<Arc<dyn SnapshotStore>>,
+    policy: SnapshotPolicy,
     settings: Settings,
 }
 
@@ -54,7 +57,15 @@ impl DispatcherBuilder {
             timeout: Duration::from_secs(10),
             history_page: 500,
         };
-        Self { store, types: Vec::new(), clock: Arc::new(SystemClock), cache_bytes: 256 * 1024 * 1024, settings }
+        Self {
+            store,
+            types: Vec::new(),
+            clock: Arc::new(SystemClock),
+            cache_bytes: 256 * 1024 * 1024,
+            snapshots: None,
+            policy: SnapshotPolicy { every: 32, idle: Duration::from_secs(30) },
+            settings,
+        }
     }
 
     /// Serves `A`, as it describes itself.
@@ -82,6 +93,31 @@ impl DispatcherBuilder {
     /// How many bytes of aggregate states to keep in memory, by estimate; 256 MiB by default.
     pub fn cache_bytes(self, cache_bytes: u64) -> Self {
         Self { cache_bytes, ..self }
+    }
+
+    /// Keeps snapshots in `snapshots`, so that an aggregate that is not in memory need not be
+    /// folded from its first event on. Without one, it is.
+    pub fn snapshots(self, snapshots: impl SnapshotStore) -> Self {
+        self.snapshots_shared(Arc::new(snapshots))
+    }
+
+    /// The same with a store that others use too.
+    pub fn snapshots_shared(self, snapshots: Arc<dyn SnapshotStore>) -> Self {
+        Self { snapshots: Some(snapshots), ..self }
+    }
+
+    /// After how many events a snapshot is written; 32 by default. One is also written when an
+    /// aggregate with newer events leaves the cache or goes idle.
+    pub fn snapshot_every(mut self, events: u64) -> Self {
+        self.policy.every = events;
+        self
+    }
+
+    /// How long an aggregate with newer events may stay unchanged before a snapshot is written;
+    /// 30 seconds by default.
+    pub fn snapshot_idle(mut self, idle: Duration) -> Self {
+        self.policy.idle = idle;
+        self
     }
 
     /// How many commands may wait for one aggregate before further ones are refused as
@@ -135,6 +171,12 @@ impl DispatcherBuilder {
         if self.settings.timeout.is_zero() {
             problems.push("timeout is 0; no command could be answered".to_owned());
         }
+        if self.policy.every == 0 {
+            problems.push("snapshot_every is 0; a snapshot needs at least one event".to_owned());
+        }
+        if self.policy.idle.is_zero() {
+            problems.push("snapshot_idle is 0; every event would write a snapshot".to_owned());
+        }
         if !problems.is_empty() {
             return Err(BuildError { problems });
         }
@@ -143,7 +185,8 @@ impl DispatcherBuilder {
             store: self.store,
             clock: self.clock,
             lanes: Arc::new(Lanes::new(self.settings.lane_limit)),
-            cache: Cache::new(self.cache_bytes),
+            cache: Cache::new(self.cache_bytes, self.snapshots.is_some()),
+            snapshots: self.snapshots.map(|snapshots| SnapshotWriter::new(snapshots, self.policy)),
             counters: Counters::default(),
             settings: self.settings,
         };

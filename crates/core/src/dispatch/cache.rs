@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache as Inner;
+use quick_cache::{DefaultHashBuilder, Lifecycle};
+use tokio::time::Instant;
 
 use super::entity::Entity;
 use crate::AggregateId;
@@ -19,8 +21,34 @@ pub(super) struct Slot {
 
 /// Aggregates in memory. It is never the truth: the store's expected revision is.
 pub(super) struct Cache {
-    slots: Inner<AggregateId, Slot, Weigh>,
+    slots: Inner<AggregateId, Slot, Weigh, DefaultHashBuilder, Evicted>,
+    evicted: Evicted,
     capacity: u64,
+}
+
+/// What the cache gave up for want of room, until somebody takes it. Bounded: beyond it, an
+/// aggregate is simply gone.
+#[derive(Clone)]
+struct Evicted {
+    /// Whether anybody takes them.
+    wanted: bool,
+    slots: Arc<Mutex<Vec<(AggregateId, Slot)>>>,
+}
+
+/// How many aggregates wait to be taken after the cache gave them up.
+const EVICTED_KEPT: usize = 256;
+
+impl Lifecycle<AggregateId, Slot> for Evicted {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), aggregate: AggregateId, slot: Slot) {
+        if self.wanted {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            if slots.len() < EVICTED_KEPT {
+                slots.push((aggregate, slot));
+            }
+        }
+    }
 }
 
 #[derive(Clone)]
@@ -44,10 +72,31 @@ impl Slot {
 }
 
 impl Cache {
-    pub(super) fn new(capacity: u64) -> Self {
+    /// A cache of `capacity` bytes. `keep_evicted` when [`take_evicted`](Self::take_evicted) is called now and then.
+    pub(super) fn new(capacity: u64, keep_evicted: bool) -> Self {
         // An average receipt-sized aggregate takes about 1 KiB; the number only sizes the first tables.
         let items = usize::try_from(capacity / 1024).unwrap_or(usize::MAX).clamp(16, 1_000_000);
-        Self { slots: Inner::with_weighter(items, capacity, Weigh), capacity }
+        let evicted = Evicted { wanted: keep_evicted, slots: Arc::default() };
+        let slots = Inner::with(items, capacity, Weigh, DefaultHashBuilder::default(), evicted.clone());
+        Self { slots, evicted, capacity }
+    }
+
+    /// What was given up since the last time. A value that was only replaced by a newly weighed
+    /// one is not among it, although the cache reports both alike.
+    pub(super) fn take_evicted(&self) -> Vec<(AggregateId, Slot)> {
+        let mut evicted = std::mem::take(&mut *self.evicted.slots.lock().unwrap_or_else(PoisonError::into_inner));
+        evicted.retain(|(aggregate, _)| self.slots.peek(aggregate).is_none());
+        evicted
+    }
+
+    /// What has events newer than its snapshot and did not change since `moment`; whatever has
+    /// newer events, without one.
+    pub(super) fn changed_before(&self, moment: Option<Instant>) -> Vec<(AggregateId, Slot)> {
+        let due = |slot: &Slot| {
+            let entity = slot.lock();
+            entity.beyond_snapshot() > 0 && moment.is_none_or(|moment| entity.changed <= moment)
+        };
+        self.slots.iter().filter(|(_, slot)| due(slot)).collect()
     }
 
     pub(super) fn get(&self, aggregate: &AggregateId) -> Option<Slot> {

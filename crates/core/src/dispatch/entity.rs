@@ -1,11 +1,9 @@
 //! One aggregate in memory: its state, where its history ends, and which commands made it.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use bytes::Bytes;
-use serde_json::Value;
+use tokio::time::Instant;
 
+use super::index::{CommandIndex, Fingerprint};
 use crate::description::AnyState;
 use crate::store::Head;
 use crate::{AggregateId, AggregateType, CommandId, Failure, RecordedEvent, Revision};
@@ -15,45 +13,46 @@ pub(super) struct Entity {
     pub(super) state: Box<dyn AnyState>,
     pub(super) head: Head,
     pub(super) commands: CommandIndex,
+    /// The revision of its newest snapshot, as far as it is known here.
+    pub(super) snapshot: Revision,
+    /// When it last took in an event.
+    pub(super) changed: Instant,
     /// The bytes of event data folded so far: the measure of the state's size.
     folded: u64,
 }
 
-/// At which revision each command id first shows in the history. It holds hashes: a hit says
-/// where to look, and the stored event says whether it was the same command.
-#[derive(Default)]
-pub(super) struct CommandIndex {
-    seen: HashMap<u64, Seen>,
-}
-
-/// Where a command id was seen.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    /// The revision of the command's first event.
-    pub(super) first: Revision,
-    /// What the command was, when it was carried out here; a history does not tell.
-    pub(super) fingerprint: Option<Fingerprint>,
-}
-
-/// A hash of a command's name and payload: two commands with one id and different fingerprints are
-/// not the same command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fingerprint(u64);
-
 impl Entity {
     /// The aggregate before its first event.
     pub(super) fn new(described: &AggregateType, aggregate: &AggregateId) -> Self {
-        Self { state: described.init(aggregate), head: Head::EMPTY, commands: CommandIndex::default(), folded: 0 }
+        Self {
+            state: described.init(aggregate),
+            head: Head::EMPTY,
+            commands: CommandIndex::default(),
+            snapshot: Revision::ZERO,
+            changed: Instant::now(),
+            folded: 0,
+        }
+    }
+
+    /// The aggregate as a snapshot has it; `size` is the length of its state there, in bytes.
+    pub(super) fn restored(state: Box<dyn AnyState>, head: Head, commands: CommandIndex, size: usize) -> Self {
+        let snapshot = head.revision();
+        Self { state, head, commands, snapshot, changed: Instant::now(), folded: size as u64 }
     }
 
     pub(super) fn revision(&self) -> Revision {
         self.head.revision()
     }
 
+    /// How many events its newest snapshot is behind.
+    pub(super) fn beyond_snapshot(&self) -> u64 {
+        self.revision().get().saturating_sub(self.snapshot.get())
+    }
+
     /// Its size in memory, in bytes, by estimate: the events' data stands for the state, each
-    /// command id takes about 40 bytes, and there is a fixed part.
+    /// command id takes about 56 bytes, and there is a fixed part.
     pub(super) fn weight(&self) -> u64 {
-        512 + self.folded + 40 * self.commands.seen.len() as u64
+        512 + self.folded + 56 * self.commands.len() as u64
     }
 
     /// The state as callers see it.
@@ -64,43 +63,23 @@ impl Entity {
         })
     }
 
-    /// Takes note of one stored event: whose it is, and how large.
+    /// Takes note of one stored event: whose it is, when, and how large.
     pub(super) fn note(
         &mut self,
         command: &CommandId,
         revision: Revision,
+        time: chrono::DateTime<chrono::Utc>,
         data: usize,
         fingerprint: Option<Fingerprint>,
     ) {
-        self.commands.seen.entry(hash(command)).or_insert(Seen { first: revision, fingerprint });
+        self.commands.note(command, revision, time, fingerprint);
         self.folded += data as u64;
+        self.changed = Instant::now();
     }
 
     /// Takes note of one event that was read back.
     pub(super) fn note_recorded(&mut self, event: &RecordedEvent) {
-        self.note(&event.event.metadata.command_id, event.revision, event.event.data.len(), None);
+        let stored = &event.event;
+        self.note(&stored.metadata.command_id, event.revision, stored.time, stored.data.len(), None);
     }
-}
-
-impl CommandIndex {
-    /// Where `command` may have been carried out.
-    pub(super) fn seen(&self, command: &CommandId) -> Option<Seen> {
-        self.seen.get(&hash(command)).copied()
-    }
-}
-
-impl Fingerprint {
-    /// The fingerprint of a command. The order of a payload's members does not matter.
-    pub(super) fn of(command: &str, payload: &Value) -> Self {
-        let mut hasher = DefaultHasher::new();
-        command.hash(&mut hasher);
-        payload.hash(&mut hasher);
-        Self(hasher.finish())
-    }
-}
-
-fn hash(command: &CommandId) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    command.hash(&mut hasher);
-    hasher.finish()
 }

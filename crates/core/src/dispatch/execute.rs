@@ -11,7 +11,8 @@ use rand::Rng;
 use serde_json::Value;
 
 use super::cache::Slot;
-use super::entity::{Entity, Fingerprint};
+use super::entity::Entity;
+use super::index::Fingerprint;
 use super::lane::Ticket;
 use super::{Deadline, Dispatcher, Inner};
 use crate::call::{CommandReply, CommandRequest, EventSummary, RequestMetadata, ReturnMode};
@@ -83,7 +84,12 @@ impl Dispatcher {
 }
 
 impl Inner {
-    async fn run(&self, request: CommandRequest, ticket: Ticket, deadline: Deadline) -> Result<CommandReply, Failure> {
+    async fn run(
+        self: Arc<Self>,
+        request: CommandRequest,
+        ticket: Ticket,
+        deadline: Deadline,
+    ) -> Result<CommandReply, Failure> {
         let described = self.type_of(&request.aggregate)?.clone();
         let command = described.command(&request.command).ok_or_else(|| no_command(&described, &request.command))?;
         let accepted = accept(request, deadline)?;
@@ -98,7 +104,8 @@ impl Inner {
             };
             match self.attempt(&described, command, payload, &accepted, &slot).await? {
                 Attempt::Done(reply) => {
-                    self.cache.put(&accepted.aggregate, slot);
+                    let slot = self.cache.put(&accepted.aggregate, slot);
+                    self.snapshot_when_due(&accepted.aggregate, &slot);
                     drop(turn);
                     return Ok(reply);
                 }
@@ -200,7 +207,7 @@ impl Inner {
             Ok(appended) => {
                 self.counters.appends.add(1);
                 self.counters.events_appended.add(summaries.len());
-                self.evolve(accepted, slot, &head, &appended, decision)?;
+                self.evolve(accepted, slot, &head, &appended, decision, now)?;
                 let until = appended.head.revision();
                 self.answer(described, accepted, slot, until, summaries).await.map(Attempt::Done)
             }
@@ -220,6 +227,7 @@ impl Inner {
         head: &Head,
         appended: &Appended,
         decision: Decision,
+        now: chrono::DateTime<chrono::Utc>,
     ) -> Result<(), Failure> {
         let Decision { events, evolve } = decision;
         let command = &accepted.metadata.command_id;
@@ -229,7 +237,7 @@ impl Inner {
                 evolve(&mut *entity.state);
                 for (place, event) in events.iter().enumerate() {
                     let revision = head.revision().plus(place + 1);
-                    entity.note(command, revision, event.data.len(), Some(accepted.fingerprint));
+                    entity.note(command, revision, now, event.data.len(), Some(accepted.fingerprint));
                 }
                 entity.head = appended.head.clone();
             }

@@ -1,8 +1,9 @@
 //! Bringing an aggregate into memory and up to date.
 
-use super::Inner;
 use super::cache::Slot;
 use super::entity::Entity;
+use super::writer::SnapshotWriter;
+use super::{Inner, snapshot};
 use crate::store::{Freshness, Head, ReadError, ReadOptions};
 use crate::{AggregateId, AggregateType, Failure, RecordedEvent, Revision};
 
@@ -15,9 +16,43 @@ impl Inner {
             return Ok(slot);
         }
         self.counters.cache_misses.add(1);
-        let slot = Slot::new(Entity::new(described, aggregate));
-        self.catch_up(described, aggregate, &slot, Freshness::Fast).await?;
+        let slot = match self.snapshots.as_ref() {
+            None => {
+                let slot = Slot::new(Entity::new(described, aggregate));
+                self.catch_up(described, aggregate, &slot, Freshness::Fast).await?;
+                slot
+            }
+            Some(snapshots) => self.load_with(snapshots, described, aggregate).await?,
+        };
         Ok(self.cache.put(aggregate, slot))
+    }
+
+    /// Looks up the snapshot and the journal's last event at once, and then reads what lies
+    /// between them, if anything does.
+    async fn load_with(
+        &self,
+        snapshots: &SnapshotWriter,
+        described: &AggregateType,
+        aggregate: &AggregateId,
+    ) -> Result<Slot, Failure> {
+        let (snapshot, head) =
+            tokio::join!(snapshots.store().load(aggregate), self.store.head(aggregate, Freshness::Fast));
+        let head = head.map_err(|error| read_failure(&error))?;
+        let snapshot = snapshot.unwrap_or_else(|error| {
+            tracing::warn!(%aggregate, error = &error as &dyn std::error::Error, "a snapshot could not be loaded");
+            None
+        });
+        let restored = snapshot.and_then(|bytes| snapshot::read(described, &bytes, &head));
+        if restored.is_some() {
+            self.counters.snapshots_used.add(1);
+        }
+        let slot = Slot::new(restored.unwrap_or_else(|| Entity::new(described, aggregate)));
+        let after = slot.lock().revision();
+        if after < head.revision() {
+            let options = ReadOptions::after(after).known_head(head);
+            self.fold_from_store(described, aggregate, &slot, options).await?;
+        }
+        Ok(slot)
     }
 
     /// Folds into the slot whatever the store has beyond it. Returns the revision it is at then.
@@ -30,6 +65,16 @@ impl Inner {
     ) -> Result<Revision, Failure> {
         let after = slot.lock().revision();
         let options = ReadOptions::after(after).freshness(freshness);
+        self.fold_from_store(described, aggregate, slot, options).await
+    }
+
+    async fn fold_from_store(
+        &self,
+        described: &AggregateType,
+        aggregate: &AggregateId,
+        slot: &Slot,
+        options: ReadOptions,
+    ) -> Result<Revision, Failure> {
         let history = self.store.read(aggregate, options).await.map_err(|error| read_failure(&error))?;
         self.counters.events_read.add(history.events.len());
         let mut entity = slot.lock();

@@ -8,11 +8,14 @@ mod entity;
 mod execute;
 mod guard;
 mod in_process;
+mod index;
 mod lane;
 mod load;
 mod query;
 mod replay;
+mod snapshot;
 mod stats;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,6 +52,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     lanes: Arc<Lanes>,
     cache: Cache,
+    snapshots: Option<writer::SnapshotWriter>,
     counters: Counters,
     settings: build::Settings,
 }
@@ -79,6 +83,13 @@ impl Dispatcher {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn EventStore> {
         &self.inner.store
+    }
+
+    /// Writes snapshots of everything in memory that has newer events, and returns when they are
+    /// written or given up. Call it before the end of a process, so that the next one finds them.
+    /// Does nothing when there is no snapshot store.
+    pub async fn flush_snapshots(&self) {
+        self.inner.flush_snapshots().await;
     }
 
     /// What it has done so far, and what it is doing.

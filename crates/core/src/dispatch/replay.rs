@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cache::Slot;
 use super::execute::Accepted;
+use super::index::Seen;
 use super::load::read_failure;
 use crate::call::{CommandReply, EventSummary};
 use crate::description::{CommandType, Decided, EncodedEvent};
@@ -24,9 +25,7 @@ impl Inner {
         accepted: &Accepted,
         slot: &Slot,
     ) -> Result<Option<CommandReply>, Failure> {
-        let Some(seen) = slot.lock().commands.seen(&accepted.metadata.command_id) else {
-            return Ok(None);
-        };
+        let Some(seen) = self.seen(accepted, slot).await? else { return Ok(None) };
         let events = self.events_of(accepted, seen.first).await?;
         let Some(last) = events.last() else { return Ok(None) };
         let same = match seen.fingerprint {
@@ -42,6 +41,27 @@ impl Inner {
         let summaries = events.iter().map(summary).collect();
         let original = self.answer(described, accepted, slot, last.revision, summaries).await?;
         Ok(Some(CommandReply { replayed: true, ..original }))
+    }
+
+    /// Where the command may have been carried out. Where the aggregate's snapshot left its older
+    /// commands out, and the command's id does not show that it is newer, they are read once.
+    async fn seen(&self, accepted: &Accepted, slot: &Slot) -> Result<Option<Seen>, Failure> {
+        let command = &accepted.metadata.command_id;
+        let doubtful = {
+            let entity = slot.lock();
+            match entity.commands.seen(command) {
+                Some(seen) => return Ok(Some(seen)),
+                None => entity.commands.doubtful(command),
+            }
+        };
+        let Some(forgotten) = doubtful else { return Ok(None) };
+        let limit = usize::try_from(forgotten.until.get()).unwrap_or(usize::MAX);
+        let options = ReadOptions::all().limit(limit).freshness(Freshness::Leader);
+        let history = self.store.read(&accepted.aggregate, options).await.map_err(|error| read_failure(&error))?;
+        self.counters.events_read.add(history.events.len());
+        let mut entity = slot.lock();
+        entity.commands.remember(&history.events);
+        Ok(entity.commands.seen(command))
     }
 
     /// Whether the command, decided at the place in history where `events` are, leads to just

@@ -18,6 +18,10 @@ pub(super) struct Counters {
     pub(super) replays: Counter,
     pub(super) unknown_outcomes: Counter,
     pub(super) panics: Counter,
+    pub(super) snapshots_used: Counter,
+    pub(super) snapshots_written: Counter,
+    pub(super) snapshots_skipped: Counter,
+    pub(super) snapshots_failed: Counter,
 }
 
 /// A number that only grows.
@@ -63,6 +67,14 @@ pub struct DispatchStats {
     pub unknown_outcomes: u64,
     /// Commands and queries in which the domain's code panicked.
     pub panics: u64,
+    /// Loads that started from a snapshot.
+    pub snapshots_used: u64,
+    /// Snapshots written.
+    pub snapshots_written: u64,
+    /// Snapshots left out because too many were waiting to be written.
+    pub snapshots_skipped: u64,
+    /// Snapshots that could not be written.
+    pub snapshots_failed: u64,
     /// Aggregates with a command under way.
     pub active_lanes: u64,
 }
@@ -82,6 +94,10 @@ impl Counters {
             replays: self.replays.get(),
             unknown_outcomes: self.unknown_outcomes.get(),
             panics: self.panics.get(),
+            snapshots_used: self.snapshots_used.get(),
+            snapshots_written: self.snapshots_written.get(),
+            snapshots_skipped: self.snapshots_skipped.get(),
+            snapshots_failed: self.snapshots_failed.get(),
             active_lanes: lanes.active() as u64,
         }
     }

@@ -7,6 +7,7 @@ mod error;
 mod filter;
 mod head;
 mod memory;
+mod snapshot;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -15,6 +16,7 @@ pub use error::{AppendError, ReadError, StoreError};
 pub use filter::{EventFilter, StartFrom};
 pub use head::{Head, MAX_PREVIOUS};
 pub use memory::MemoryStore;
+pub use snapshot::{MemorySnapshots, SnapshotStore};
 
 use crate::{AggregateId, NewEvent, RecordedEvent, Revision};
 
@@ -99,7 +101,7 @@ pub struct Appended {
 }
 
 /// Which events to read.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct ReadOptions {
     /// Only events after this revision.
@@ -108,6 +110,9 @@ pub struct ReadOptions {
     pub limit: Option<usize>,
     /// How fresh the answer must be.
     pub freshness: Freshness,
+    /// Where the history ends, when the caller has just looked that up: a store need not look
+    /// again. Events beyond it may be missing from the answer.
+    pub known_head: Option<Head>,
 }
 
 impl ReadOptions {
@@ -124,6 +129,11 @@ impl ReadOptions {
     /// At most `limit` events, the oldest.
     pub fn limit(self, limit: usize) -> Self {
         Self { limit: Some(limit), ..self }
+    }
+
+    /// Up to a head that was just looked up.
+    pub fn known_head(self, head: Head) -> Self {
+        Self { known_head: Some(head), ..self }
     }
 
     /// With this freshness.

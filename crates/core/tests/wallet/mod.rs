@@ -2,8 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use headwater_core::{
-    Aggregate, AggregateId, Answer, Command, CommandContext, Decide, DecodeError, Describe, Event, EventType, Query,
-    Rejection, RejectionType, UpcastEvent, Upcasters,
+    Aggregate, AggregateId, Answer, Command, CommandContext, Decide, DecodeError, Describe, Event, EventType,
+    IntoEvents, Query, Rejection, RejectionType, UpcastEvent, Upcasters,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -301,4 +301,14 @@ pub fn withdrawn(amount: u64, by: &str) -> WalletEvent {
 
 pub fn assigned(owner: &str) -> WalletEvent {
     WalletEvent::Assigned { owner: owner.to_owned() }
+}
+
+impl IntoEvents<Self> for WalletEvent {
+    fn into_events(self) -> Vec<Self> {
+        vec![self]
+    }
+
+    fn event_names() -> Vec<&'static str> {
+        vec!["deposited", "withdrawn", "assigned"]
+    }
 }

@@ -285,9 +285,16 @@ async fn closing_does_not_wait_for_a_server_that_is_gone() {
     let server = TestServer::start().await;
     let connection = connect(&server.url()).await;
     let mut statuses = connection.statuses();
+    let client = connection.client();
     server.kill();
     until(&mut statuses, "disconnected").await;
     timeout(SOON, connection.close()).await.unwrap();
+    // Left to itself, the client would try to connect again for ever, also when nobody holds it any more.
+    wait_until(LONG, "the end of the client", async || {
+        let flushed = timeout(Duration::from_millis(20), client.flush()).await;
+        matches!(flushed, Ok(Err(_))).then_some(())
+    })
+    .await;
     connection.drain(SOON).await.expect_err("nothing can be confirmed");
     assert_eq!(connection.status(), ConnectionStatus::Closed);
 }

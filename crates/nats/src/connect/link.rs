@@ -12,6 +12,7 @@ use futures_util::{FutureExt, SinkExt};
 use rand::seq::SliceRandom;
 use tokio::sync::{broadcast, watch};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::backoff;
@@ -35,6 +36,8 @@ pub(crate) struct Ears {
 pub(crate) struct Link {
     pub(crate) client: Client,
     reported: Option<watch::Receiver<Reported>>,
+    /// Makes a client that is connecting again give up.
+    retired: CancellationToken,
 }
 
 /// What is known of a link at a moment.
@@ -89,24 +92,26 @@ impl Link {
 
     /// Watches a client that was made elsewhere.
     pub(crate) fn adopt(client: Client) -> Self {
-        Self { client, reported: None }
+        Self { client, reported: None, retired: CancellationToken::new() }
     }
 
     async fn open_one(config: &NatsConfig, server: &ServerAddr, ears: &Ears) -> Result<Self, Attempt> {
-        let (options, reported) = options(config, ears);
+        let retired = CancellationToken::new();
+        let (options, reported) = options(config, ears, retired.clone());
         let limit = config.connect_timeout_or_default();
         // The client's own limit leaves out the look-up of the host name, which can take much longer.
         match timeout(limit, options.connect(server)).await {
-            Ok(Ok(client)) => Ok(Self { client, reported: Some(reported) }),
+            Ok(Ok(client)) => Ok(Self { client, reported: Some(reported), retired }),
             Ok(Err(error)) => Err(Attempt::failed(server, &error, limit)),
             Err(_) => Err(Attempt::timed_out(server, limit)),
         }
     }
 
     async fn open_later(config: &NatsConfig, servers: Vec<ServerAddr>, ears: &Ears) -> Result<Self, ConnectError> {
-        let (options, reported) = options(config, ears);
+        let retired = CancellationToken::new();
+        let (options, reported) = options(config, ears, retired.clone());
         match options.retry_on_initial_connect().connect(servers).await {
-            Ok(client) => Ok(Self { client, reported: Some(reported) }),
+            Ok(client) => Ok(Self { client, reported: Some(reported), retired }),
             Err(error) => Err(ConnectError::new(ConnectErrorKind::Other, error.to_string()).caused_by(error)),
         }
     }
@@ -160,6 +165,14 @@ impl Link {
         matches!(ready.now_or_never(), Some(Err(_)))
     }
 
+    /// Tells the client to end: at once when it is connected, else when it tries to connect the next time. One that was
+    /// handed in ends only if it is connected.
+    pub(crate) async fn retire(&self) {
+        self.retired.cancel();
+        // A client that is dead already does not need to be told.
+        let _ = self.client.drain().await;
+    }
+
     /// Whether news arrive by themselves; otherwise somebody has to look now and then.
     pub(crate) fn reports(&self) -> bool {
         self.reported.is_some()
@@ -171,7 +184,11 @@ impl Link {
 pub(crate) struct Ended;
 
 /// Fresh options every time: they own the callback whose going away tells of the client's end.
-fn options(config: &NatsConfig, ears: &Ears) -> (ConnectOptions, watch::Receiver<Reported>) {
+fn options(
+    config: &NatsConfig,
+    ears: &Ears,
+    retired: CancellationToken,
+) -> (ConnectOptions, watch::Receiver<Reported>) {
     let (sender, reported) = watch::channel(Reported::default());
     let observer = Arc::new(Observer {
         connection: ears.connection.clone(),
@@ -194,10 +211,15 @@ fn options(config: &NatsConfig, ears: &Ears) -> (ConnectOptions, watch::Receiver
     .ping_interval(config.ping_interval_or_default())
     .subscription_capacity(config.subscription_capacity_or_default())
     .require_tls(tls.required == Some(true))
-    .reconnect_delay_callback(move |attempt| match once_connected.borrow().connects {
-        // The very first try need not wait for anything.
-        0 if attempt <= 1 => Duration::ZERO,
-        _ => backoff::pause(&reconnect, attempt),
+    .reconnect_delay_callback(move |attempt| {
+        if retired.is_cancelled() {
+            end_connection_task();
+        }
+        match once_connected.borrow().connects {
+            // The very first try need not wait for anything.
+            0 if attempt <= 1 => Duration::ZERO,
+            _ => backoff::pause(&reconnect, attempt),
+        }
     })
     .reconnect_to_server_callback(move |servers, _| {
         reconnecting.reconnecting(&servers);
@@ -221,4 +243,15 @@ fn options(config: &NatsConfig, ears: &Ears) -> (ConnectOptions, watch::Receiver
         options = options.tls_first();
     }
     (options, reported)
+}
+
+/// Ends the connection task, which calls this before each try to connect again.
+///
+/// While it is connecting, the task neither looks at what it is told nor notices that nobody is left to tell it
+/// anything, and it would try without end. Unwinding ends it like any panic, without the report that a panic makes;
+/// where panics abort the process it is left to try.
+fn end_connection_task() {
+    if cfg!(panic = "unwind") {
+        std::panic::resume_unwind(Box::new("the connection was closed"));
+    }
 }

@@ -213,7 +213,7 @@ impl Supervisor {
         config.retry_on_initial_connect = None;
         self.shared.down(ConnectionStatus::Rebuilding { since, reason: why.to_owned() });
         // The old client may come back to life; it must not go on taking messages that nobody reads.
-        let _ = timeout(Duration::from_millis(50), self.link.client.drain()).await;
+        let _ = timeout(Duration::from_millis(50), self.link.retire()).await;
         let shared = Arc::clone(&self.shared);
         tokio::select! {
             () = shared.closing.cancelled() => Next::Closing,
@@ -241,7 +241,7 @@ impl Supervisor {
 
     async fn close(&mut self) {
         let gone = async {
-            let _ = self.link.client.drain().await;
+            self.link.retire().await;
             while !self.link.has_ended() {
                 tokio::select! {
                     _ = self.link.changed() => {}
@@ -251,7 +251,7 @@ impl Supervisor {
         };
         if timeout(FAREWELL, gone).await.is_err() {
             let connection = self.shared.ears.connection.as_str();
-            debug!(connection, "the client is not connected; it ends when its last user lets go of it");
+            debug!(connection, "the client is not connected; it ends when it tries to connect again");
         }
         self.shared.down(ConnectionStatus::Closed);
     }

@@ -1,0 +1,209 @@
+//! Messages sent to the journal once: one as a plain publish, several as one atomic batch.
+//!
+//! What is sent here may belong to several aggregates; each aggregate's first message carries its own expectation.
+
+use std::time::Duration;
+
+use headwater_core::store::StoreError;
+use headwater_nats::header;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use super::message::EventMessage;
+use crate::MINIMUM_SERVER;
+use crate::api::{self, ApiError, NoAnswer, code};
+use crate::journal::Journal;
+
+/// What became of messages that were sent once.
+#[derive(Debug)]
+pub(crate) enum Published {
+    /// They are stored; the last one at this sequence, the others right before it.
+    Stored {
+        /// The last one's sequence.
+        last: u64,
+    },
+    /// Nothing is stored now, because a message with the same id stands at this sequence.
+    Duplicate {
+        /// Where it stands.
+        sequence: u64,
+    },
+    /// The server refuses; nothing is stored.
+    Refused(Refusal),
+    /// Nothing was sent.
+    NotSent(StoreError),
+    /// Nobody takes messages at the moment; nothing is stored.
+    NotNow(StoreError),
+    /// Nobody knows.
+    Lost(StoreError),
+}
+
+/// Why the server refuses.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// An expectation does not hold: a history ends elsewhere.
+    Moved,
+    /// Another write to the same history is being replicated; it may be an earlier attempt at this one.
+    InProcess,
+    /// Some message of the batch is stored already.
+    Known,
+    /// Some message is larger than the server allows.
+    TooLarge(ApiError),
+    /// The journal is full, or cannot be written for another reason that will not pass by itself.
+    Unable(StoreError),
+}
+
+impl Journal {
+    /// Sends messages once and waits for the acknowledgement, at most for `limit`.
+    pub(crate) async fn publish(&self, messages: &[EventMessage], limit: Duration) -> Published {
+        match messages {
+            [message] => self.publish_one(message, limit).await,
+            messages => self.publish_batch(messages, limit).await,
+        }
+    }
+
+    async fn publish_one(&self, message: &EventMessage, limit: Duration) -> Published {
+        let EventMessage { subject, headers, payload } = message.clone();
+        match self.api.request(subject, Some(headers), payload, limit).await {
+            Ok(answer) => self.read_ack(&answer.payload, None),
+            Err(none) => none.into(),
+        }
+    }
+
+    /// All but the last are sent without waiting; the last one commits, and its answer is the batch's.
+    pub(crate) async fn publish_batch(&self, messages: &[EventMessage], limit: Duration) -> Published {
+        let Some((last, others)) = messages.split_last() else {
+            return Published::NotSent(StoreError::new("a batch without messages"));
+        };
+        if let Err(error) = self.batches_work() {
+            return Published::NotSent(error);
+        }
+        let deadline = Instant::now() + limit;
+        let Ok(Ok(_room)) = timeout_at(deadline, self.batches.acquire()).await else {
+            return Published::NotNow(StoreError::new("too many batches are under way"));
+        };
+        self.counters.batches.increment();
+        let id = Uuid::new_v4().simple().to_string();
+        let in_batch = |message: &EventMessage, place: usize| {
+            let mut message = message.clone();
+            message.headers.insert(header::BATCH_ID, id.as_str());
+            message.headers.insert(header::BATCH_SEQUENCE, place.to_string());
+            message
+        };
+        let mut commit = in_batch(last, messages.len());
+        commit.headers.insert(header::BATCH_COMMIT, "1");
+        let others: Vec<_> = others.iter().enumerate().map(|(index, message)| in_batch(message, index + 1)).collect();
+        let send_others = async move |client: &async_nats::Client| {
+            for EventMessage { subject, headers, payload } in others {
+                client.publish_with_headers(subject, headers, payload).await?;
+            }
+            Ok(())
+        };
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let EventMessage { subject, headers, payload } = commit;
+        match self.api.request_after(send_others, subject, Some(headers), payload, limit).await {
+            Ok(answer) => self.read_ack(&answer.payload, Some((&id, messages.len()))),
+            Err(none) => none.into(),
+        }
+    }
+
+    /// A server that is too old stores a batch message by message and says nothing. We may have come to one by
+    /// connecting again.
+    fn batches_work(&self) -> Result<(), StoreError> {
+        let (major, minor) = MINIMUM_SERVER;
+        match self.api.connection.require_version(major, minor) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(StoreError::new("atomic batches are not to be had").caused_by(error)),
+        }
+    }
+
+    fn read_ack(&self, payload: &[u8], batch: Option<(&str, usize)>) -> Published {
+        let ack = match api::parse::<Ack>(payload) {
+            Ok(Ok(ack)) => ack,
+            Ok(Err(error)) => return refused(error),
+            Err(unreadable) => return Published::Lost(unreadable),
+        };
+        if ack.stream != self.stream {
+            let wrong = format!("the stream {} took what was meant for {}", ack.stream, self.stream);
+            return Published::Refused(Refusal::Unable(StoreError::new(wrong)));
+        }
+        if ack.duplicate {
+            return Published::Duplicate { sequence: ack.seq };
+        }
+        if batch.is_some_and(|(id, count)| ack.batch.as_deref() != Some(id) || ack.count != Some(count)) {
+            return Published::Lost(StoreError::new("the server did not acknowledge the batch as one"));
+        }
+        Published::Stored { last: ack.seq }
+    }
+}
+
+#[derive(Deserialize)]
+struct Ack {
+    stream: String,
+    seq: u64,
+    #[serde(default)]
+    duplicate: bool,
+    batch: Option<String>,
+    count: Option<usize>,
+}
+
+impl From<NoAnswer> for Published {
+    fn from(none: NoAnswer) -> Self {
+        match none {
+            NoAnswer::NotSent(error) => Self::NotSent(error),
+            NoAnswer::NobodyThere => Self::NotNow(none.into()),
+            NoAnswer::Lost(error) => Self::Lost(error),
+        }
+    }
+}
+
+/// Goes by the code alone; the words differ between versions of the server.
+fn refused(error: ApiError) -> Published {
+    let unable = |what: &str, error| Published::Refused(Refusal::Unable(StoreError::new(what).caused_by(error)));
+    match error.err_code {
+        code::WRONG_LAST_SEQUENCE => Published::Refused(Refusal::Moved),
+        code::WRITE_IN_PROCESS | code::DUPLICATE_IN_PROCESS | code::EXPECTATION_NOT_READY => {
+            Published::Refused(Refusal::InProcess)
+        }
+        code::BATCH_HOLDS_DUPLICATE => Published::Refused(Refusal::Known),
+        code::MESSAGE_TOO_LARGE | code::HEADERS_TOO_LARGE | code::BATCH_TOO_LARGE => {
+            Published::Refused(Refusal::TooLarge(error))
+        }
+        code::STORE_FAILED => unable("the journal is full", error),
+        code::ACCOUNT_RESOURCES | code::INSUFFICIENT_RESOURCES | code::MEMORY_RESOURCES | code::STORAGE_RESOURCES => {
+            unable("the journal is full: JetStream has no room left", error)
+        }
+        // Messages of the batch were lost on the way, so none of it is stored.
+        code::BATCH_INCOMPLETE | code::TOO_MANY_BATCHES | code::TOO_MANY_REQUESTS => {
+            Published::NotNow(StoreError::new("JetStream took no part of the append").caused_by(error))
+        }
+        _ if error.is_transient() => {
+            Published::NotNow(StoreError::new("JetStream cannot take the append at the moment").caused_by(error))
+        }
+        _ => unable("JetStream does not take the append", error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: u16, err_code: u32) -> Published {
+        refused(ApiError { code, err_code, description: "wrong last sequence: 7".to_owned() })
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_their_code_alone() {
+        assert!(matches!(answer(400, 10071), Published::Refused(Refusal::Moved)));
+        assert!(matches!(answer(400, 10164), Published::Refused(Refusal::InProcess)));
+        assert!(matches!(answer(400, 10158), Published::Refused(Refusal::InProcess)));
+        assert!(matches!(answer(400, 10201), Published::Refused(Refusal::Known)));
+        assert!(matches!(answer(400, 10054), Published::Refused(Refusal::TooLarge(_))));
+        assert!(matches!(answer(503, 10077), Published::Refused(Refusal::Unable(_))));
+        assert!(matches!(answer(500, 10047), Published::Refused(Refusal::Unable(_))));
+        assert!(matches!(answer(400, 10176), Published::NotNow(_)));
+        assert!(matches!(answer(429, 10210), Published::NotNow(_)));
+        assert!(matches!(answer(503, 10008), Published::NotNow(_)));
+        assert!(matches!(answer(404, 10059), Published::Refused(Refusal::Unable(_))));
+    }
+}

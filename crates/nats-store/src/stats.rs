@@ -1,0 +1,94 @@
+//! What a store has done so far, in numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+/// What a store has done since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Appends that were confirmed, repeated ones included.
+    pub appends: u64,
+    /// Events that were stored by them.
+    pub events: u64,
+    /// Atomic batches that were sent, those sent again included.
+    pub batches: u64,
+    /// Appends refused because the aggregate had moved on.
+    pub conflicts: u64,
+    /// Appends that had been stored by an earlier attempt.
+    pub duplicates: u64,
+    /// Appends whose outcome stayed unknown.
+    pub unknowns: u64,
+    /// Appends that could not be taken.
+    pub unavailable: u64,
+    /// Acknowledgements that were lost.
+    pub lost_acks: u64,
+    /// Appends that were sent again.
+    pub resends: u64,
+    /// Times a history was looked at to learn what became of an append.
+    pub settlements: u64,
+    /// Reads of a history or its end.
+    pub reads: u64,
+    /// Stored events that were looked up, in reads and settlements.
+    pub lookups: u64,
+    /// Look-ups that were sent to the leader as well, because no other answer came.
+    pub hedged: u64,
+}
+
+/// The numbers behind [`StoreStats`], counted from many tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) appends: Counter,
+    pub(crate) events: Counter,
+    pub(crate) batches: Counter,
+    pub(crate) conflicts: Counter,
+    pub(crate) duplicates: Counter,
+    pub(crate) unknowns: Counter,
+    pub(crate) unavailable: Counter,
+    pub(crate) lost_acks: Counter,
+    pub(crate) resends: Counter,
+    pub(crate) settlements: Counter,
+    pub(crate) reads: Counter,
+    pub(crate) lookups: Counter,
+    pub(crate) hedged: Counter,
+}
+
+impl Counters {
+    pub(crate) fn snapshot(&self) -> StoreStats {
+        StoreStats {
+            appends: self.appends.get(),
+            events: self.events.get(),
+            batches: self.batches.get(),
+            conflicts: self.conflicts.get(),
+            duplicates: self.duplicates.get(),
+            unknowns: self.unknowns.get(),
+            unavailable: self.unavailable.get(),
+            lost_acks: self.lost_acks.get(),
+            resends: self.resends.get(),
+            settlements: self.settlements.get(),
+            reads: self.reads.get(),
+            lookups: self.lookups.get(),
+            hedged: self.hedged.get(),
+        }
+    }
+}
+
+/// A number that only grows and orders nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn increment(&self) {
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, count: usize) {
+        self.0.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,100 @@
+//! The store as its users see it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use headwater_core::AggregateId;
+use headwater_core::store::{
+    Append, AppendError, Appended, EventFilter, EventStore, EventStream, Freshness, Head, History, ReadError,
+    ReadOptions, StartFrom, StoreError,
+};
+use headwater_nats::connect::{ConnectErrorKind, Connection};
+use headwater_nats::subject::Subjects;
+
+use crate::MINIMUM_SERVER;
+use crate::api::Api;
+use crate::config::StoreConfig;
+use crate::error::{OpenError, OpenErrorKind};
+use crate::journal::Journal;
+use crate::stats::StoreStats;
+use crate::stream;
+
+/// The event store on JetStream: one stream for each service, one message for each event.
+///
+/// Clones share the same connection and counters. Use a connection of its own, apart from callers' traffic.
+///
+/// A confirmed append is on the disks of the stream's replicas as JetStream has it: with the server's default
+/// `sync_interval` a loss of power may take the last two minutes of a single server with it.
+#[derive(Debug, Clone)]
+pub struct JetStreamStore {
+    journal: Arc<Journal>,
+}
+
+impl JetStreamStore {
+    /// Opens the journal of a service: checks the server and the stream, and creates the stream as the settings say.
+    /// Several instances may do so at once.
+    ///
+    /// # Errors
+    /// See [`OpenErrorKind`]. A stream that would not keep the guarantees is refused with every field that is wrong,
+    /// what it is and what it must be.
+    pub async fn open(connection: Connection, config: StoreConfig) -> Result<Self, OpenError> {
+        config.validate()?;
+        let (major, minor) = MINIMUM_SERVER;
+        connection.require_version(major, minor).map_err(|error| {
+            let kind = match error.kind() {
+                ConnectErrorKind::UnsupportedServer => OpenErrorKind::UnsupportedServer,
+                _ => OpenErrorKind::Unavailable,
+            };
+            OpenError::new(kind, error.to_string()).caused_by(error)
+        })?;
+        let api = Api::new(connection);
+        let subjects = Subjects::new(config.service.clone());
+        stream::ensure(&api, &subjects, &config).await?;
+        Ok(Self { journal: Journal::new(api, subjects, config) })
+    }
+
+    /// What the store has done since it was opened.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        self.journal.counters.snapshot()
+    }
+
+    /// The connection it uses.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.journal.api.connection
+    }
+
+    /// The settings it was opened with.
+    #[must_use]
+    pub fn config(&self) -> &StoreConfig {
+        &self.journal.config
+    }
+}
+
+#[async_trait]
+impl EventStore for JetStreamStore {
+    fn name(&self) -> &'static str {
+        "jetstream"
+    }
+
+    async fn append(&self, append: Append) -> Result<Appended, AppendError> {
+        self.journal.append(append).await
+    }
+
+    async fn read(&self, aggregate: &AggregateId, read: ReadOptions) -> Result<History, ReadError> {
+        self.journal.read(aggregate, read).await
+    }
+
+    async fn head(&self, aggregate: &AggregateId, freshness: Freshness) -> Result<Head, ReadError> {
+        self.journal.head(aggregate, freshness).await
+    }
+
+    async fn subscribe(&self, filter: EventFilter, from: StartFrom) -> Result<EventStream, ReadError> {
+        self.journal.subscribe(&filter, from).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        stream::check(&self.journal).await
+    }
+}

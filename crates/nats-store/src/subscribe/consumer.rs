@@ -1,0 +1,247 @@
+//! One JetStream consumer of a subscription, from its creation to the first sign that it is no longer whole.
+
+use std::time::Duration;
+
+use async_nats::{Message, Subscriber};
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
+use headwater_core::store::StoreError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::position::Position;
+use crate::api::{self, ApiError};
+use crate::journal::Journal;
+
+/// Messages asked for at once; half as many again are asked for when half have come.
+const PULL: u64 = 500;
+
+/// How long the server keeps a request for messages.
+const PULL_EXPIRES: Duration = Duration::from_secs(30);
+
+/// How often the server says that it is there while it has no messages.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// How long a consumer outlives its last request, when nobody deletes it.
+const ABANDONED_AFTER: Duration = Duration::from_secs(120);
+
+/// A consumer, and the inbox it delivers to.
+pub(super) struct Consumer {
+    generation: u64,
+    client: async_nats::Client,
+    inbox: String,
+    messages: Subscriber,
+    next_subject: String,
+    delete_subject: String,
+    /// Deliveries so far.
+    delivered: u64,
+    /// Messages asked for that have not come.
+    outstanding: u64,
+}
+
+/// Why a consumer was not made.
+pub(super) enum Unmade {
+    /// Trying again may help.
+    ForNow(StoreError),
+    /// Nothing will help.
+    ForGood(StoreError),
+}
+
+impl Unmade {
+    pub(super) fn into_error(self) -> StoreError {
+        match self {
+            Self::ForNow(error) | Self::ForGood(error) => error,
+        }
+    }
+}
+
+/// What comes out of a consumer.
+pub(super) enum Delivery {
+    Message(Delivered),
+    /// It has come to its end, or something was missed: another one has to be made.
+    Broken(&'static str),
+}
+
+/// A message of the journal.
+pub(super) struct Delivered {
+    pub(super) sequence: u64,
+    pub(super) message: Message,
+}
+
+impl Consumer {
+    pub(super) async fn create(journal: &Journal, filter: &[String], position: &Position) -> Result<Self, Unmade> {
+        let name = format!("headwater-{}", Uuid::new_v4().simple());
+        let (stream, api) = (&journal.stream, &journal.api);
+        let (generation, client) = api.connection.current();
+        let inbox = client.new_inbox();
+        let failed = |error| Unmade::ForNow(StoreError::new("the client cannot subscribe").caused_by(error));
+        let messages = client.subscribe(inbox.clone()).await.map_err(failed)?;
+        let mut consumer = Self {
+            generation,
+            client,
+            inbox,
+            messages,
+            next_subject: api.subject(&format!("CONSUMER.MSG.NEXT.{stream}.{name}")),
+            delete_subject: api.subject(&format!("CONSUMER.DELETE.{stream}.{name}")),
+            delivered: 0,
+            outstanding: 0,
+        };
+        let mut subject = api.subject(&format!("CONSUMER.CREATE.{stream}.{name}"));
+        // With the filter in the subject a user can be held to it by permissions.
+        if let [only] = filter {
+            subject = format!("{subject}.{only}");
+        }
+        let request = json!({ "stream_name": stream, "config": settings(&name, filter, position) });
+        let limit = journal.config.lookup_timeout.get();
+        let answer = api.request(subject, None, Bytes::from(request.to_string()), limit).await;
+        let answer = answer.map_err(|none| Unmade::ForNow(none.into()))?;
+        match api::parse::<Created>(&answer.payload).map_err(Unmade::ForNow)? {
+            Ok(_) => consumer.pull(PULL).await?,
+            Err(error) => return Err(refused(error)),
+        }
+        Ok(consumer)
+    }
+
+    /// The next message.
+    pub(super) async fn next(&mut self, journal: &Journal) -> Delivery {
+        let connection = &journal.api.connection;
+        loop {
+            if connection.generation() != self.generation {
+                return Delivery::Broken("the client was replaced");
+            }
+            let next = timeout(2 * HEARTBEAT + Duration::from_secs(1), connection.guard(self.messages.next())).await;
+            let message = match next {
+                Ok(Ok(Some(message))) => message,
+                Ok(Ok(None)) => {
+                    connection.report_dead(self.generation);
+                    return Delivery::Broken("the subscription ended");
+                }
+                // Messages under way when the connection dropped are lost, and nobody delivers them again.
+                Ok(Err(_)) => return Delivery::Broken("the connection dropped"),
+                Err(_) => return Delivery::Broken("the server has gone silent"),
+            };
+            match self.look_at(message) {
+                Seen::Message(delivered) => {
+                    if self.outstanding <= PULL / 2 && self.pull(PULL / 2).await.is_err() {
+                        return Delivery::Broken("the client is gone");
+                    }
+                    return Delivery::Message(delivered);
+                }
+                Seen::StillThere => {}
+                Seen::PullOver => {
+                    if self.outstanding <= PULL / 2 && self.pull(PULL).await.is_err() {
+                        return Delivery::Broken("the client is gone");
+                    }
+                }
+                Seen::Broken(why) => return Delivery::Broken(why),
+            }
+        }
+    }
+
+    fn look_at(&mut self, message: Message) -> Seen {
+        match message.status.map(|status| status.as_u16()) {
+            Some(100) => Seen::StillThere,
+            Some(404 | 408) => {
+                self.outstanding = self.outstanding.saturating_sub(undelivered(&message));
+                Seen::PullOver
+            }
+            Some(503) => Seen::Broken("nobody serves the consumer"),
+            Some(_) => Seen::Broken("the consumer has come to its end"),
+            None => match place(&message) {
+                Some((sequence, delivered)) if delivered == self.delivered + 1 => {
+                    self.delivered = delivered;
+                    self.outstanding = self.outstanding.saturating_sub(1);
+                    Seen::Message(Delivered { sequence, message })
+                }
+                Some(_) => Seen::Broken("a message was missed"),
+                None => Seen::Broken("a message came that the consumer did not send"),
+            },
+        }
+    }
+
+    async fn pull(&mut self, batch: u64) -> Result<(), Unmade> {
+        let request = json!({
+            "batch": batch,
+            "expires": nanoseconds(PULL_EXPIRES),
+            "idle_heartbeat": nanoseconds(HEARTBEAT),
+        });
+        let request = Bytes::from(request.to_string());
+        let sent = self.client.publish_with_reply(self.next_subject.clone(), self.inbox.clone(), request).await;
+        self.outstanding += batch;
+        sent.map_err(|error| Unmade::ForNow(StoreError::new("the client cannot send").caused_by(error)))
+    }
+}
+
+impl Drop for Consumer {
+    fn drop(&mut self) {
+        // Only if there is room in the client's queue; otherwise the server forgets the consumer by itself.
+        let deleted = self.client.publish(std::mem::take(&mut self.delete_subject), Bytes::new());
+        let _ = deleted.now_or_never();
+    }
+}
+
+/// What a message at the inbox is.
+enum Seen {
+    Message(Delivered),
+    StillThere,
+    PullOver,
+    Broken(&'static str),
+}
+
+#[derive(Deserialize)]
+struct Created {
+    #[serde(rename = "name")]
+    _name: String,
+}
+
+fn settings(name: &str, filter: &[String], position: &Position) -> Value {
+    let mut settings = json!({
+        "name": name,
+        "ack_policy": "none",
+        "replay_policy": "instant",
+        "max_deliver": 1,
+        "mem_storage": true,
+        "num_replicas": 1,
+        "inactive_threshold": nanoseconds(ABANDONED_AFTER),
+    });
+    match filter {
+        [only] => settings["filter_subject"] = json!(only),
+        several => settings["filter_subjects"] = json!(several),
+    }
+    if let (Value::Object(settings), Value::Object(start)) = (&mut settings, position.to_json()) {
+        settings.extend(start);
+    }
+    settings
+}
+
+/// A refusal of JetStream's on the way to a consumer.
+pub(super) fn refused(error: ApiError) -> Unmade {
+    let transient = error.is_transient();
+    let error = StoreError::new("JetStream does not serve the subscription").caused_by(error);
+    if transient { Unmade::ForNow(error) } else { Unmade::ForGood(error) }
+}
+
+/// The stream sequence of a message and the number of its delivery, from the reply subject that JetStream gave it:
+/// `$JS.ACK.{stream}.{consumer}.{tries}.{sequence}.{delivery}.{time}.{pending}`, with `{domain}.{account}` before the
+/// stream and a token after the rest in its newer form.
+fn place(message: &Message) -> Option<(u64, u64)> {
+    let tokens: Vec<&str> = message.reply.as_ref()?.split('.').collect();
+    let sequences = match tokens.as_slice() {
+        ["$JS", "ACK", _, _, _, sequence, delivery, _, _] => (sequence, delivery),
+        ["$JS", "ACK", _, _, _, _, _, sequence, delivery, _, _, ..] => (sequence, delivery),
+        _ => return None,
+    };
+    Some((sequences.0.parse().ok()?, sequences.1.parse().ok()?))
+}
+
+/// How many messages of a request that is over did not come.
+fn undelivered(message: &Message) -> u64 {
+    let pending = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
+    pending.and_then(|value| value.as_str().parse().ok()).unwrap_or(PULL)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

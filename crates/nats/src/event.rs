@@ -44,7 +44,8 @@ pub struct StoredEvent {
 /// [`MAX_PREVIOUS`](headwater_core::store::MAX_PREVIOUS) are written. JSON data is embedded as it is; data of any other
 /// content type, and data that claims to be JSON and is not, goes into `data_base64`.
 ///
-/// `tenantid` is the aggregate's tenant where it has one, else the tenant of the metadata.
+/// `tenantid` is the tenant on whose behalf the command was sent; the tenant that is part of the aggregate's identity
+/// stands in the subject alone.
 #[must_use]
 pub fn encode(
     service: &Name,
@@ -125,7 +126,7 @@ fn write(
         correlationid: metadata.correlation_id.as_deref().map(Cow::Borrowed),
         causationid: metadata.causation_id.as_deref().map(Cow::Borrowed),
         userid: metadata.user_id.as_deref().map(Cow::Borrowed),
-        tenantid: aggregate.tenant().or(metadata.tenant_id.as_deref()).map(Cow::Borrowed),
+        tenantid: metadata.tenant_id.as_deref().map(Cow::Borrowed),
         traceparent: metadata.traceparent.as_deref().map(Cow::Borrowed),
         previous: previous.map(Cow::Owned),
         data,
@@ -140,7 +141,6 @@ fn record(aggregate: &AggregateId, body: Body<'_>, sequence: Sequence) -> Result
     for (member, agrees) in [
         ("aggregatetype", body.aggregatetype == aggregate.kind().as_str()),
         ("subject", body.subject == aggregate.id()),
-        ("tenantid", aggregate.tenant().is_none_or(|tenant| body.tenantid.as_deref() == Some(tenant))),
     ] {
         if !agrees {
             return Err(EventError::disagrees(member));

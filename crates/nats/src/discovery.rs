@@ -19,7 +19,7 @@ pub use health::{Check, Health, HealthStatus};
 /// Texts by name, as service and endpoint metadata has them.
 pub type Metadata = BTreeMap<String, String>;
 
-/// Which endpoint answers what; a member of endpoint metadata.
+/// The names of the members that our services put into metadata.
 pub mod metadata {
     /// Endpoint: `command` or `query`.
     pub const KIND: &str = "kind";

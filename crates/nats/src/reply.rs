@@ -30,7 +30,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use headwater_core::call::RequestMetadata;
 
-pub use read::{ReplyError, read_command, read_entity, read_history, read_query};
+pub use read::{ReplyError, read_command, read_entity, read_failure, read_history, read_query};
 pub use write::{write_command, write_entity, write_failure, write_history, write_query};
 
 /// How a request was served: what goes into a reply's `metadata`.

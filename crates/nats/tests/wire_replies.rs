@@ -253,6 +253,7 @@ fn a_failure_of_a_newer_service_is_still_a_failure() {
 
 #[test]
 fn error_headers_alone_make_a_failure() {
+    assert_eq!(reply::read_failure(None, b"{\"service\":\"receipts\"}"), None);
     for (number, code) in [
         ("400", FailureCode::InvalidRequest),
         ("404", FailureCode::NotFound),
@@ -265,6 +266,7 @@ fn error_headers_alone_make_a_failure() {
         headers.insert(header::SERVICE_ERROR, "no luck");
         for body in ["", "not json", "{}", r#"{"success":false}"#] {
             let body = Bytes::from_static(body.as_bytes());
+            assert_eq!(reply::read_failure(Some(&headers), &body).unwrap().code, code);
             let expected = ReplyError::Failed(Failure::new(code.clone(), "no luck"));
             assert_eq!(reply::read_entity(Some(&headers), &body, &aggregate()).unwrap_err(), expected);
         }

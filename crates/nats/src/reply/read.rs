@@ -183,6 +183,16 @@ pub fn read_query(headers: Option<&HeaderMap>, body: &Bytes, asked: &AggregateId
     })
 }
 
+/// The failure that a reply tells of, in its body or at least in its headers; none when it tells of
+/// none. For answers that have no envelope when all is well, such as the contract.
+#[must_use]
+pub fn read_failure(headers: Option<&HeaderMap>, body: &[u8]) -> Option<Failure> {
+    match serde_json::from_slice(body) {
+        Ok(Envelope { success: false, error: Some(error), .. }) => Some(error.into()),
+        _ => failure::of_headers(headers),
+    }
+}
+
 /// The result and the metadata of a reply that tells of success.
 fn open<'a>(headers: Option<&HeaderMap>, body: &'a Bytes) -> Result<(&'a RawValue, MetadataBody), ReplyError> {
     let envelope: Result<Envelope<'a>, _> = serde_json::from_slice(body);

@@ -1,0 +1,165 @@
+//! Where replies arrive: one subscription for all calls of a client, and a seat in it for each call.
+//!
+//! The NATS library has the like of it, but keeps the seat of a request that was given up for ever. Here a seat
+//! is gone when its call ends, and one seat serves all tries of a call, so that an answer to an earlier try still counts.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use async_nats::{Client, Message, Subject};
+use futures_util::StreamExt;
+use headwater_nats::connect::Connection;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Answers that one call may leave unread; further ones are dropped.
+const ANSWERS_KEPT: usize = 8;
+
+/// The mailboxes of a client: at any time one, made anew when the connection's client was replaced.
+#[derive(Debug)]
+pub(crate) struct Mailboxes {
+    connection: Connection,
+    current: RwLock<Option<Arc<Mailbox>>>,
+    making: tokio::sync::Mutex<()>,
+}
+
+/// One subscription, and who waits for what comes in.
+#[derive(Debug)]
+struct Mailbox {
+    generation: u64,
+    client: Client,
+    /// What the subjects of its seats start with, with the last dot.
+    prefix: String,
+    next: AtomicU64,
+    waiting: Arc<Waiting>,
+    _router: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting(Mutex<HashMap<u64, mpsc::Sender<Message>>>);
+
+/// A call's place in a mailbox.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    mailbox: Arc<Mailbox>,
+    number: u64,
+    answers: mpsc::Receiver<Message>,
+}
+
+impl Mailboxes {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, current: RwLock::new(None), making: tokio::sync::Mutex::new(()) }
+    }
+
+    /// A seat in the mailbox of the connection's current client; `seat` itself when it is there already.
+    ///
+    /// # Errors
+    /// When the client is dead, which was reported to its connection.
+    pub(crate) async fn seat(&self, seat: Option<Seat>) -> Result<Seat, Dead> {
+        let (generation, client) = self.connection.current();
+        match seat {
+            Some(seat) if seat.mailbox.generation == generation => Ok(seat),
+            _ => Ok(self.mailbox(generation, client).await?.seat()),
+        }
+    }
+
+    async fn mailbox(&self, generation: u64, client: Client) -> Result<Arc<Mailbox>, Dead> {
+        if let Some(mailbox) = self.of(generation) {
+            return Ok(mailbox);
+        }
+        let _making = self.making.lock().await;
+        if let Some(mailbox) = self.of(generation) {
+            return Ok(mailbox);
+        }
+        let mailbox = Mailbox::open(generation, client, self.connection.clone()).await?;
+        let mailbox = Arc::new(mailbox);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&mailbox));
+        Ok(mailbox)
+    }
+
+    fn of(&self, generation: u64) -> Option<Arc<Mailbox>> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().filter(|mailbox| mailbox.generation == generation).map(Arc::clone)
+    }
+}
+
+/// The connection's client is dead.
+#[derive(Debug)]
+pub(crate) struct Dead;
+
+impl Mailbox {
+    async fn open(generation: u64, client: Client, connection: Connection) -> Result<Self, Dead> {
+        let prefix = format!("{}.", client.new_inbox());
+        let Ok(mut subscription) = client.subscribe(format!("{prefix}*")).await else {
+            connection.report_dead(generation);
+            return Err(Dead);
+        };
+        let waiting = Arc::new(Waiting::default());
+        let router = tokio::spawn({
+            let (waiting, at) = (Arc::clone(&waiting), prefix.len());
+            async move {
+                while let Some(message) = subscription.next().await {
+                    waiting.deliver(at, message);
+                }
+                // The client is dead or closed. Whoever waits learns of it now instead of when the time is up.
+                waiting.calls().clear();
+                connection.report_dead(generation);
+            }
+        });
+        let _router = AbortOnDropHandle::new(router);
+        Ok(Self { generation, client, prefix, next: AtomicU64::new(0), waiting, _router })
+    }
+
+    fn seat(self: Arc<Self>) -> Seat {
+        let (sender, answers) = mpsc::channel(ANSWERS_KEPT);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.waiting.calls().insert(number, sender);
+        Seat { mailbox: self, number, answers }
+    }
+}
+
+impl Waiting {
+    fn calls(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Message>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a message to the call that waits for it; `at` is where its number starts in the subject. An answer nobody
+    /// waits for any more is dropped.
+    fn deliver(&self, at: usize, message: Message) {
+        let number = message.subject.get(at..).and_then(|number| number.parse::<u64>().ok());
+        let calls = self.calls();
+        let caller = number.and_then(|number| calls.get(&number));
+        if caller.is_none_or(|caller| caller.try_send(message).is_err()) {
+            tracing::trace!("an answer came for which no call waits");
+        }
+    }
+}
+
+impl Seat {
+    /// The client whose replies arrive here, to send with.
+    pub(crate) fn client(&self) -> &Client {
+        &self.mailbox.client
+    }
+
+    /// The number of that client.
+    pub(crate) fn generation(&self) -> u64 {
+        self.mailbox.generation
+    }
+
+    /// Where replies are to be sent.
+    pub(crate) fn reply_subject(&self) -> Subject {
+        Subject::from(format!("{}{}", self.mailbox.prefix, self.number))
+    }
+
+    /// The next reply; none when the client has died.
+    pub(crate) async fn answer(&mut self) -> Option<Message> {
+        self.answers.recv().await
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.mailbox.waiting.calls().remove(&self.number);
+    }
+}

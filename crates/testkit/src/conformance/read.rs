@@ -79,6 +79,28 @@ pub(super) async fn a_fast_read_catches_up(trial: Trial) {
     .await;
 }
 
+pub(super) async fn a_read_up_to_a_known_head_shows_everything_up_to_it(trial: Trial) {
+    let aggregate = trial.aggregate("known");
+    let (mut head, mut stored, mut heads) = (Head::EMPTY, Vec::new(), vec![Head::EMPTY]);
+    for size in [1, 40, 3, 50] {
+        let more = events(&aggregate, size);
+        head = trial.append(&aggregate, &head, &more).await;
+        stored.extend(more);
+        heads.push(head.clone());
+    }
+    for known in heads {
+        let end = known.revision().get() as usize;
+        for after in [0, end / 2, end] {
+            let options = ReadOptions::after(Revision::ZERO.plus(after)).known_head(known.clone());
+            let history = trial.read(&aggregate, options).await;
+            assert!(history.head == known || history.head == head, "{known:?} was known, {:?} came", history.head);
+            // What the answer shows has to reach the head that the answer names.
+            let reached = history.head.revision().get() as usize;
+            assert_stored(&history.events, &stored[after..reached]);
+        }
+    }
+}
+
 pub(super) async fn a_store_in_good_health_says_so(trial: Trial) {
     assert!(!trial.store().name().is_empty(), "the kind of store has a name");
     ok(super::trial::in_time("the check", trial.store().check()).await);

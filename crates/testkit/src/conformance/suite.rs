@@ -99,6 +99,7 @@ suite! { $
         a_history_of_ten_thousand_events_is_read_whole,
         a_leader_read_shows_what_was_just_appended,
         a_fast_read_catches_up,
+        a_read_up_to_a_known_head_shows_everything_up_to_it,
         a_store_in_good_health_says_so,
     }
     fidelity {

@@ -1,1 +1,28 @@
-//! Placeholder.
+//! A service on NATS from described aggregates.
+#![deny(missing_docs)]
+
+mod about;
+mod call;
+mod command;
+mod contract;
+mod control;
+mod counters;
+mod door;
+mod endpoint;
+mod health;
+mod instance;
+mod limits;
+mod presence;
+mod problem;
+mod query;
+mod replies;
+mod running;
+mod service;
+mod stats;
+mod subscriptions;
+
+pub use limits::Limits;
+pub use problem::{Problem, StartError};
+pub use running::{DrainReport, RunningService, Stopped};
+pub use service::Service;
+pub use stats::{ServiceStats, StrayStats};

@@ -1,0 +1,141 @@
+//! Endpoints: one for each command and query, with its counters, found by subject.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use headwater_core::{AggregateType, Name};
+use headwater_nats::discovery::{EndpointInfo, Metadata, metadata};
+use headwater_nats::subject::{GET, HISTORY, Subjects};
+
+use crate::counters::Counters;
+
+/// What can be asked at one subject.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    /// Its name in discovery, such as `command-receipt-add-item`.
+    pub(crate) name: String,
+    pub(crate) subject: String,
+    /// The aggregate type.
+    pub(crate) aggregate: Name,
+    pub(crate) asks: Asks,
+    pub(crate) metadata: Metadata,
+    pub(crate) counters: Counters,
+}
+
+/// What a request at an endpoint asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Asks {
+    Command(Name),
+    Query(Question),
+}
+
+/// What a query asks.
+#[derive(Debug, Clone)]
+pub(crate) enum Question {
+    Get,
+    History,
+    Further(Name),
+}
+
+/// All endpoints of a service. A request is looked up once, by its whole subject.
+#[derive(Debug)]
+pub(crate) struct Endpoints {
+    listed: Vec<Arc<Endpoint>>,
+    by_subject: HashMap<Box<str>, Arc<Endpoint>>,
+}
+
+impl Endpoints {
+    /// The endpoints of the aggregate types, whose contract has this hash.
+    pub(crate) fn of<'a>(subjects: &Subjects, types: impl Iterator<Item = &'a AggregateType>, contract: &str) -> Self {
+        let describe = Describe { subjects, contract };
+        let listed: Vec<_> = types.flat_map(|described| describe.endpoints(described)).map(Arc::new).collect();
+        let by_subject =
+            listed.iter().map(|endpoint| (endpoint.subject.clone().into(), Arc::clone(endpoint))).collect();
+        Self { listed, by_subject }
+    }
+
+    /// The endpoint that listens at `subject`.
+    pub(crate) fn at(&self, subject: &str) -> Option<&Arc<Endpoint>> {
+        self.by_subject.get(subject)
+    }
+
+    /// In the order in which discovery lists them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.listed.iter()
+    }
+}
+
+impl Endpoint {
+    /// What discovery says about it.
+    pub(crate) fn info(&self, queue_group: &str) -> EndpointInfo {
+        EndpointInfo {
+            name: self.name.clone(),
+            subject: self.subject.clone(),
+            queue_group: queue_group.to_owned(),
+            metadata: self.metadata.clone(),
+        }
+    }
+}
+
+struct Describe<'a> {
+    subjects: &'a Subjects,
+    contract: &'a str,
+}
+
+impl Describe<'_> {
+    fn endpoints(&self, described: &AggregateType) -> Vec<Endpoint> {
+        let kind = described.kind();
+        let commands = described.commands().map(|command| {
+            let name = command.name();
+            let schemas = [format!("commands/{name}/request"), "state".to_owned()];
+            self.endpoint(
+                "command",
+                kind,
+                name.as_str(),
+                self.subjects.command(kind, name),
+                Asks::Command(name.clone()),
+                schemas,
+            )
+        });
+        let query = |name: &str, subject: String, question| {
+            let schemas = ["request", "response"].map(|part| format!("queries/{name}/{part}"));
+            self.endpoint("query", kind, name, subject, Asks::Query(question), schemas)
+        };
+        let usual = [
+            query(GET, self.subjects.get(kind), Question::Get),
+            query(HISTORY, self.subjects.history(kind), Question::History),
+        ];
+        let further = described.queries().map(|further| {
+            let name = further.name();
+            query(name.as_str(), self.subjects.query(kind, name), Question::Further(name.clone()))
+        });
+        commands.chain(usual).chain(further).collect()
+    }
+
+    fn endpoint(
+        &self,
+        word: &str,
+        kind: &Name,
+        name: &str,
+        subject: String,
+        asks: Asks,
+        [request, response]: [String; 2],
+    ) -> Endpoint {
+        let schema = |part: String| format!("{}#/aggregates/{kind}/{part}", self.subjects.schema());
+        let metadata = [
+            (metadata::KIND, word.to_owned()),
+            (metadata::AGGREGATE, kind.to_string()),
+            (metadata::REQUEST_SCHEMA, schema(request)),
+            (metadata::RESPONSE_SCHEMA, schema(response)),
+            (metadata::CONTRACT, self.contract.to_owned()),
+        ];
+        Endpoint {
+            name: format!("{word}-{kind}-{name}"),
+            subject,
+            aggregate: kind.clone(),
+            asks,
+            metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+            counters: Counters::default(),
+        }
+    }
+}

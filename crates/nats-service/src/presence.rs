@@ -1,0 +1,208 @@
+//! The task that owns an instance: it subscribes, subscribes again when the client was replaced, and sees the instance out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use headwater_nats::subject::CallKind;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::instance::{Instance, Phase};
+use crate::running::{DrainReport, Stopped};
+use crate::subscriptions::{Subscriptions, read};
+
+/// How long the server may take to confirm that it sends nothing more.
+const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long callers who are given up may take to be told so.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The pause before subscribing again when a subscription ended and its client lives.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// How long subscribing may take.
+const SUBSCRIBE_WITHIN: Duration = Duration::from_secs(5);
+
+pub(crate) struct Presence {
+    instance: Arc<Instance>,
+    drain_timeout: Duration,
+    /// Told to stop taking requests.
+    leave: CancellationToken,
+    /// Told to let everything go.
+    abort: CancellationToken,
+    stopped: watch::Sender<Option<Stopped>>,
+    /// The generation of the client whose subscriptions are read now.
+    generation: u64,
+    requests: Readers,
+    questions: Readers,
+}
+
+/// Tasks that read subscriptions; each returns the generation of its client.
+struct Readers {
+    tasks: JoinSet<u64>,
+    /// Tells those of the generation to leave.
+    leave: CancellationToken,
+}
+
+impl Readers {
+    fn new() -> Self {
+        Self { tasks: JoinSet::new(), leave: CancellationToken::new() }
+    }
+
+    /// Tells the readers to leave; later ones start afresh.
+    fn dismiss(&mut self) {
+        std::mem::take(&mut self.leave).cancel();
+    }
+
+    /// Waits until all have ended, but not for ever.
+    async fn ended(&mut self, limit: Duration) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(limit, all).await.is_err() {
+            tracing::warn!("a subscription did not end in time");
+            self.tasks.abort_all();
+        }
+    }
+}
+
+/// Why the readers were stopped.
+enum News {
+    Leave,
+    Replaced,
+    /// The subscriptions of this generation ended by themselves.
+    Ended(u64),
+}
+
+impl Presence {
+    pub(crate) fn new(
+        instance: Arc<Instance>,
+        drain_timeout: Duration,
+        [leave, abort]: [CancellationToken; 2],
+        stopped: watch::Sender<Option<Stopped>>,
+    ) -> Self {
+        let (requests, questions) = (Readers::new(), Readers::new());
+        Self { instance, drain_timeout, leave, abort, stopped, generation: 0, requests, questions }
+    }
+
+    /// Runs until the instance has left, or was dropped. `first` are the subscriptions of `generation`.
+    pub(crate) async fn run(mut self, generation: u64, first: Subscriptions) {
+        let abort = self.abort.clone();
+        let end = tokio::select! {
+            biased;
+            () = abort.cancelled() => Stopped::Dropped,
+            end = self.stay_and_leave(generation, first) => end,
+        };
+        // Whoever still waits for an answer is told that there will be none.
+        self.instance.give_up.cancel();
+        self.instance.phase.reach(Phase::Draining);
+        self.stopped.send_replace(Some(end));
+    }
+
+    async fn stay_and_leave(&mut self, generation: u64, first: Subscriptions) -> Stopped {
+        self.read(generation, first);
+        if self.stay().await.is_err() {
+            return Stopped::ConnectionLost;
+        }
+        Stopped::Drained(self.see_out().await)
+    }
+
+    fn read(&mut self, generation: u64, subscriptions: Subscriptions) {
+        self.generation = generation;
+        let Subscriptions { commands, queries, questions } = subscriptions;
+        let instance = || Arc::clone(&self.instance);
+        for (kind, source) in [(CallKind::Command, commands), (CallKind::Query, queries)] {
+            let reading = read(instance(), source, self.requests.leave.clone(), Instance::take);
+            self.requests.tasks.spawn(async move {
+                reading.await;
+                tracing::debug!(?kind, generation, "a subscription has ended");
+                generation
+            });
+        }
+        let reading = read(instance(), questions, self.questions.leave.clone(), Instance::take_question);
+        self.questions.tasks.spawn(async move {
+            reading.await;
+            generation
+        });
+    }
+
+    /// Keeps the instance subscribed until it is told to leave. An error when its connection is gone for good.
+    async fn stay(&mut self) -> Result<(), ()> {
+        let mut generations = self.instance.connection.generations();
+        loop {
+            let news = tokio::select! {
+                biased;
+                () = self.leave.cancelled() => News::Leave,
+                changed = generations.wait_for(|generation| *generation != self.generation) => match changed {
+                    Ok(_) => News::Replaced,
+                    Err(_) => return Err(()),
+                },
+                Some(ended) = self.requests.tasks.join_next() => News::Ended(ended.unwrap_or_default()),
+                Some(ended) = self.questions.tasks.join_next() => News::Ended(ended.unwrap_or_default()),
+            };
+            match news {
+                News::Leave => return Ok(()),
+                News::Ended(generation) if generation != self.generation => {}
+                News::Replaced => self.renew().await?,
+                News::Ended(generation) => {
+                    self.instance.connection.report_dead(generation);
+                    let replaced = generations.wait_for(|now| *now != generation);
+                    let _ = timeout(PAUSE, replaced).await;
+                    self.renew().await?;
+                }
+            }
+        }
+    }
+
+    /// Subscribes on the connection's client of the moment; the readers of the old one read what it had delivered.
+    async fn renew(&mut self) -> Result<(), ()> {
+        self.requests.dismiss();
+        self.questions.dismiss();
+        loop {
+            if self.instance.connection.status().is_final() {
+                tracing::error!(service = %self.instance.name(), instance = self.instance.id, "the connection is gone for good");
+                return Err(());
+            }
+            let link = self.instance.relink();
+            match timeout(SUBSCRIBE_WITHIN, Subscriptions::make(&self.instance, &link.client)).await {
+                Ok(Ok(subscriptions)) => {
+                    let generation = link.generation;
+                    tracing::info!(service = %self.instance.name(), instance = self.instance.id, generation, "subscribed again");
+                    self.read(generation, subscriptions);
+                    return Ok(());
+                }
+                Ok(Err(_)) | Err(_) => self.instance.connection.report_dead(link.generation),
+            }
+            tokio::select! {
+                () = self.leave.cancelled() => return Ok(()),
+                () = sleep(PAUSE) => {}
+            }
+        }
+    }
+
+    /// Takes no more requests, answers those that are there, and says goodbye.
+    async fn see_out(&mut self) -> DrainReport {
+        let instance = Arc::clone(&self.instance);
+        let (begun, answered) = (Instant::now(), instance.answered.get());
+        instance.phase.reach(Phase::Leaving);
+        self.requests.dismiss();
+        self.requests.ended(LEAVE_WITHIN.min(self.drain_timeout)).await;
+        instance.phase.reach(Phase::Draining);
+
+        instance.tasks.close();
+        let done = timeout_at(begun + self.drain_timeout, instance.tasks.wait()).await;
+        if done.is_err() {
+            instance.give_up.cancel();
+            let _ = timeout(FAREWELL, instance.tasks.wait()).await;
+        }
+        self.questions.dismiss();
+        self.questions.ended(LEAVE_WITHIN).await;
+        instance.questions.close();
+        let _ = timeout(FAREWELL, instance.questions.wait()).await;
+        // What was answered has reached the server once it answers in turn.
+        let flushed = instance.connection.round_trip().await.is_ok();
+        let abandoned = instance.given_up.get() + instance.tasks.len() as u64;
+        let answered = instance.answered.get().saturating_sub(answered).saturating_sub(instance.given_up.get());
+        DrainReport { answered, abandoned, flushed, took: begun.elapsed() }
+    }
+}

@@ -1,0 +1,88 @@
+//! What an instance has done, in numbers.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use headwater_core::dispatch::DispatchStats;
+use headwater_nats::connect::ConnectionStats;
+use headwater_nats::discovery::{EndpointStats, Stats};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::instance::Instance;
+
+/// What an instance has done since it started.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ServiceStats {
+    /// When it started.
+    pub started: DateTime<Utc>,
+    /// What each endpoint has done, as discovery tells it.
+    pub endpoints: Vec<EndpointStats>,
+    /// What no endpoint of the service stands for.
+    pub strays: StrayStats,
+    /// What the dispatcher has done: caches, appends, conflicts.
+    pub dispatch: DispatchStats,
+    /// What has happened to the callers' connection.
+    pub connection: ConnectionStats,
+}
+
+/// Messages that no endpoint of the service stands for, and answers that could not be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct StrayStats {
+    /// Requests for aggregate types, commands and queries that the service does not have.
+    pub unknown: u64,
+    /// Of these, how many had no reply subject, or one that is not for replies, and got no answer.
+    pub unanswerable: u64,
+    /// Messages that reached a subscription of the service under a subject that is not the service's.
+    pub foreign: u64,
+    /// Questions about the instance (discovery, health, schema) that got no answer: no reply subject, one that is not for
+    /// replies, or too many at once.
+    pub unasked: u64,
+    /// Answers that could not be sent.
+    pub unsent: u64,
+}
+
+impl Instance {
+    pub(crate) fn stats(&self) -> ServiceStats {
+        ServiceStats {
+            started: self.started,
+            endpoints: self.endpoint_stats(),
+            strays: self.stray_stats(),
+            dispatch: self.dispatcher.stats(),
+            connection: self.connection.stats(),
+        }
+    }
+
+    /// The answer to `STATS`. What no endpoint stands for is in a member of its own, which other programs pass over.
+    pub(crate) fn stats_answer(&self) -> Value {
+        let stats = Stats::new(self.about.identity.clone(), self.started, self.endpoint_stats());
+        let mut answer = serde_json::to_value(stats).expect("statistics are texts and numbers");
+        answer["data"] = json!({ "strays": self.stray_stats(), "dispatch": self.dispatcher.stats() });
+        answer
+    }
+
+    fn endpoint_stats(&self) -> Vec<EndpointStats> {
+        let queue_group = self.queue_group.as_deref().unwrap_or_default();
+        self.endpoints.iter().map(Arc::as_ref).map(|endpoint| endpoint.stats(queue_group)).collect()
+    }
+
+    fn stray_stats(&self) -> StrayStats {
+        let strays = &self.strays;
+        StrayStats {
+            unknown: strays.unknown.requests() + strays.unknown.unanswered(),
+            unanswerable: strays.unknown.unanswered(),
+            foreign: strays.foreign.get(),
+            unasked: strays.unasked.get(),
+            unsent: strays.unsent.get(),
+        }
+    }
+
+    pub(crate) fn reset_stats(&self) {
+        self.endpoints.iter().for_each(|endpoint| endpoint.counters.reset());
+        let strays = &self.strays;
+        strays.unknown.reset();
+        [&strays.foreign, &strays.unasked, &strays.unsent].into_iter().for_each(crate::counters::Count::reset);
+    }
+}

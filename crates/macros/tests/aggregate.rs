@@ -179,6 +179,12 @@ impl Basket {
     }
 
     #[cfg(any())]
+    #[query]
+    fn total(&self, _: Total) -> u64 {
+        0
+    }
+
+    #[cfg(any())]
     #[command]
     fn never_compiled(&self, _: NeverCompiled) -> Result<LineAdded, BasketRejection> {
         unreachable!()

@@ -58,7 +58,8 @@ impl Block {
         }
         problems.take(block.check_folding(arguments));
         problems.take(block.check_commands(arguments));
-        problems.take(refuse_repeated("query", block.queries.iter().map(|query| &query.payload)));
+        let always = block.queries.iter().filter(|query| query.carried.conditions.is_empty());
+        problems.take(refuse_repeated("query", always.map(|query| &query.payload)));
         if arguments.client.is_some() {
             problems.take(block.check_client());
         }
@@ -121,7 +122,8 @@ impl Block {
             let message = "only async commands get an `env`, and there is none here: leave this key out";
             problems.add(syn::Error::new_spanned(env, message));
         }
-        problems.take(refuse_repeated("command", self.commands.iter().map(|command| &command.payload)));
+        let always = self.commands.iter().filter(|command| command.carried.conditions.is_empty());
+        problems.take(refuse_repeated("command", always.map(|command| &command.payload)));
         problems.finish()
     }
 
@@ -205,6 +207,7 @@ fn refuse_trait_or_generics(item: &ItemImpl) -> syn::Result<()> {
     Ok(())
 }
 
+/// For methods without `#[cfg]`: two that exclude each other may take the same.
 fn refuse_repeated<'a>(what: &str, payloads: impl Iterator<Item = &'a Type>) -> syn::Result<()> {
     let (mut seen, mut problems) = (BTreeSet::new(), Problems::default());
     for payload in payloads {

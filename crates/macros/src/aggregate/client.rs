@@ -108,3 +108,21 @@ fn documented(documentation: &[Attribute], otherwise: &str) -> Vec<Attribute> {
     }
     documentation.to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_of_the_untyped_client_is_kept_free() {
+        let untyped = include_str!("../../../core/src/client/mod.rs");
+        let methods = untyped.lines().filter_map(|line| line.trim().strip_prefix("pub fn "));
+        let names =
+            methods.filter(|method| method.contains("(&self")).filter_map(|method| method.split(['(', '<']).next());
+        let names: Vec<_> = names.collect();
+        assert!(names.contains(&"get"), "{names:?}");
+        for name in names {
+            assert!(OWN_METHODS.contains(&name), "a command called `{name}` would hide AggregateClient's method");
+        }
+    }
+}

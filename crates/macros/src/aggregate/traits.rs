@@ -11,7 +11,7 @@ use super::method::{Carried, Command, Further, Query};
 use crate::krate::Krate;
 use crate::names::{kebab_case, show};
 
-/// `impl Aggregate`.
+/// `impl Aggregate`. Its methods are people's own, so unlike the other traits' they are linted.
 pub(super) fn aggregate(krate: &Krate, arguments: &Arguments, block: &Block) -> TokenStream {
     let Block { state, lints, folding, .. } = block;
     let (kind, event) = (&arguments.kind.text, &arguments.event);
@@ -19,7 +19,6 @@ pub(super) fn aggregate(krate: &Krate, arguments: &Arguments, block: &Block) -> 
     let rejection = arguments.rejection.as_ref().unwrap_or(&never);
     quote! {
         #(#lints)*
-        #[automatically_derived]
         impl #krate::Aggregate for #state {
             const TYPE: &'static str = #kind;
             type Event = #event;
@@ -83,7 +82,8 @@ fn handle(krate: &Krate, arguments: &Arguments, state: &Type, command: &Command)
     }
 }
 
-/// The call of the method, and what it returns made one list. What does not fit is in the return type, so errors point there.
+/// The call of the method, and what it returns made one list. What does not fit is in the return
+/// type, so errors point there.
 fn call(krate: &Krate, command: &Command) -> TokenStream {
     let method = &command.ident;
     let further = command.further.iter().map(|further| match further {

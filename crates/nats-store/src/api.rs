@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 /// Sends requests over the client of the moment and fails them when the connection drops.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) connection: Connection,
     prefix: String,

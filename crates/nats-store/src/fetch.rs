@@ -42,16 +42,16 @@ impl Journal {
         let _room = room.map_err(|closed| late().caused_by(closed))?;
         self.counters.lookups.increment();
         if freshness == Freshness::Leader {
-            return self.from_leader(which, deadline).await;
+            return self.ask_leader(which, deadline).await;
         }
-        let direct = self.direct(which, deadline);
+        let direct = self.ask_any(which, deadline);
         tokio::pin!(direct);
         match timeout(self.config.hedge_after.get(), &mut direct).await {
             Ok(Ok(found)) => return Ok(found),
-            Ok(Err(_)) => return self.from_leader(which, deadline).await,
+            Ok(Err(_)) => return self.ask_leader(which, deadline).await,
             Err(_) => self.counters.hedged.increment(),
         }
-        let leader = self.from_leader(which, deadline);
+        let leader = self.ask_leader(which, deadline);
         tokio::pin!(leader);
         tokio::select! {
             found = &mut direct => match found {
@@ -66,7 +66,7 @@ impl Journal {
     }
 
     /// From whichever replica is asked by chance; it may be behind.
-    async fn direct(&self, which: &Which, deadline: Instant) -> Fetched {
+    async fn ask_any(&self, which: &Which, deadline: Instant) -> Fetched {
         let limit = deadline.saturating_duration_since(Instant::now());
         let request = Bytes::from(which.to_json());
         let answer = self.api.request(self.direct_get.clone(), None, request, limit).await?;
@@ -88,7 +88,7 @@ impl Journal {
     }
 
     /// From the replica that takes the writes. Asked again while there is none.
-    async fn from_leader(&self, which: &Which, deadline: Instant) -> Fetched {
+    async fn ask_leader(&self, which: &Which, deadline: Instant) -> Fetched {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(500));
         loop {
             let error = match self.leader_once(which, deadline).await {

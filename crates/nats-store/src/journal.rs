@@ -15,7 +15,6 @@ use crate::stats::Counters;
 const MOST_BATCHES: usize = 16;
 
 /// The journal of one service.
-#[derive(Debug)]
 pub(crate) struct Journal {
     pub(crate) api: Api,
     pub(crate) subjects: Subjects,

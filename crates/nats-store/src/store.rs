@@ -25,9 +25,19 @@ use crate::stream;
 ///
 /// A confirmed append is on the disks of the stream's replicas as JetStream has it: with the server's default
 /// `sync_interval` a loss of power may take the last two minutes of a single server with it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct JetStreamStore {
     journal: Arc<Journal>,
+}
+
+impl std::fmt::Debug for JetStreamStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Journal { api, stream, .. } = &*self.journal;
+        f.debug_struct("JetStreamStore")
+            .field("stream", stream)
+            .field("connection", &api.connection.name())
+            .finish_non_exhaustive()
+    }
 }
 
 impl JetStreamStore {

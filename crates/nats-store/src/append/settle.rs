@@ -132,7 +132,7 @@ impl<'a> Settlement<'a> {
     async fn duplicate(&mut self, sequence: u64) -> Step {
         match self.ours_at(sequence).await {
             Ok(Some(head)) => Step::Done(Ok(Appended { head, duplicate: true })),
-            Ok(None) => Step::Done(Err(self.foreign_id(format!("the message at sequence {sequence} has it")))),
+            Ok(None) => Step::Done(Err(self.foreign_id(&format!("the message at sequence {sequence} has it")))),
             Err(error) => {
                 self.unsure = true;
                 Step::Again(StoreError::new("a repeated append could not be looked up").caused_by(error))
@@ -161,7 +161,7 @@ impl<'a> Settlement<'a> {
             Ok(_) if self.unsure || self.misses < MOST_MISSES => {
                 Step::Again(StoreError::new("a repeated append is not to be found yet"))
             }
-            Ok(_) => Step::Done(Err(self.foreign_id("no event of this aggregate has it".to_owned()))),
+            Ok(_) => Step::Done(Err(self.foreign_id("no event of this aggregate has it"))),
             Err(error) => {
                 self.unsure = true;
                 self.unsettled(error)
@@ -268,7 +268,7 @@ impl<'a> Settlement<'a> {
         AppendError::Unavailable { aggregate, source }
     }
 
-    fn foreign_id(&self, where_it_is: String) -> AppendError {
+    fn foreign_id(&self, where_it_is: &str) -> AppendError {
         let message = format!("an event id of the append is taken by another aggregate: {where_it_is}");
         AppendError::Unavailable { aggregate: self.append.aggregate.clone(), source: StoreError::new(message) }
     }

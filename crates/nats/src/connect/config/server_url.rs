@@ -64,7 +64,9 @@ impl ServerUrl {
         })
     }
 
-    pub(crate) fn without_credentials(&self) -> String {
+    /// The URL as it may be shown: user, password and token are left out.
+    #[must_use]
+    pub fn without_credentials(&self) -> String {
         match self.userinfo() {
             Some((start, end)) => format!("{}{}", &self.0[..start], &self.0[end + 1..]),
             None => self.0.clone(),

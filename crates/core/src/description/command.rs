@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::catalog::{EncodeError, EventCatalog};
 use super::state::{AnyState, typed, typed_mut};
-use crate::schema::{PayloadValidator, SchemaError, schema_of};
+use crate::schema::{PayloadValidator, SchemaError, misfit, schema_of};
 use crate::{Aggregate, Command, CommandContext, Decide, Failure, Handle, HandleError, Name, Violation};
 
 /// One command of a described aggregate type.
@@ -108,7 +108,7 @@ impl CommandType {
         let schema = schema_of::<C>();
         let validator = PayloadValidator::new(&format!("command `{name}`"), &schema)?;
         let parse = |payload: &Value| {
-            C::deserialize(payload).map(|command| Box::new(command) as ParsedCommand).map_err(|_| why::<C>(payload))
+            C::deserialize(payload).map(|command| Box::new(command) as ParsedCommand).map_err(|_| misfit::<C>(payload))
         };
         Ok(Self { name, schema, validator, events, parse, decider })
     }
@@ -182,23 +182,4 @@ fn decision<A: Aggregate>(catalog: &EventCatalog, events: Vec<A::Event>) -> Resu
         events.iter().for_each(|event| state.evolve(event));
     };
     Ok(Decision { events: encoded, evolve: Box::new(evolve) })
-}
-
-/// Reads the payload once more to learn where it does not fit. Only refusals pay for it.
-pub(super) fn why<C: serde::de::DeserializeOwned>(payload: &Value) -> Violation {
-    match serde_path_to_error::deserialize::<_, C>(payload) {
-        Ok(_) => Violation { path: String::new(), message: "the value does not fit".to_owned() },
-        Err(error) => Violation { path: pointer(error.path()), message: error.inner().to_string() },
-    }
-}
-
-/// A path of `serde_path_to_error` as a JSON Pointer (RFC 6901).
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    path.iter().fold(String::new(), |pointer, segment| match segment {
-        Segment::Seq { index } => format!("{pointer}/{index}"),
-        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
-        // The variant of an enum is a member only in some representations, and never one more level to the caller.
-        Segment::Enum { .. } | Segment::Unknown => pointer,
-    })
 }

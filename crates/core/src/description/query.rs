@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use super::command::why;
 use super::state::{AnyState, typed};
-use crate::schema::{PayloadValidator, SchemaError, schema_of};
+use crate::schema::{PayloadValidator, SchemaError, misfit, schema_of};
 use crate::{Answer, Failure, Name, Query};
 
 /// One further query of a described aggregate type.
@@ -26,7 +25,7 @@ impl QueryType {
         let schema = schema_of::<Q>();
         let validator = PayloadValidator::new(&format!("query `{name}`"), &schema)?;
         let answer = |state: &dyn AnyState, payload: &Value| {
-            let query = Q::deserialize(payload).map_err(|_| Refused::Payload(why::<Q>(payload)))?;
+            let query = Q::deserialize(payload).map_err(|_| Refused::Payload(misfit::<Q>(payload)))?;
             serde_json::to_value(typed::<A>(state).answer(query)).map_err(Refused::Answer)
         };
         Ok(Self { name, schema, answer_schema: schema_of::<Q::Answer>(), validator, answer })

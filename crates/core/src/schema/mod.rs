@@ -1,10 +1,13 @@
 //! JSON Schemas: how they are made, and payloads checked against them.
 
+mod violation;
+
 use jsonschema::PatternOptions;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
 use crate::Violation;
+pub(crate) use violation::misfit;
 
 /// The dialect of every schema here.
 pub(crate) const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -66,18 +69,20 @@ impl PayloadValidator {
             .map_err(|error| SchemaError { of: of.to_owned(), reason: error.to_string() })
     }
 
-    /// Checks a payload.
+    /// Checks a payload. The time it takes grows with the payload's size; it goes down into the
+    /// payload as deep as that is nested, so the payload has to come from a reader with a limit
+    /// (`serde_json` stops at 128 levels).
     ///
     /// # Errors
-    /// Its violations, at most 20 of them. Their texts do not repeat the payload's values.
+    /// Its violations, at most 20 of them. Their texts are short and do not repeat the payload's
+    /// values.
     pub fn check(&self, payload: &Value) -> Result<(), Vec<Violation>> {
         // Two passes: the yes-or-no one is several times cheaper, and nearly every payload passes it.
         if self.0.is_valid(payload) {
             return Ok(());
         }
-        let violations = self.0.iter_errors(payload).take(MAX_VIOLATIONS).map(|error| Violation {
-            path: error.instance_path().to_string(),
-            message: error.masked_with("the value").to_string(),
+        let violations = self.0.iter_errors(payload).take(MAX_VIOLATIONS).map(|error| {
+            violation::violation(error.instance_path().as_str(), &error.masked_with("the value").to_string())
         });
         Err(violations.collect())
     }

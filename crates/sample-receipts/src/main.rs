@@ -1,1 +1,39 @@
-fn main() {}
+//! The program of the receipts example: a demo, the service, its client and a server to try them on.
+
+mod arguments;
+mod client;
+mod complaint;
+mod connect;
+mod demo;
+mod nats_server;
+mod output;
+mod serve;
+mod service;
+mod show;
+mod signals;
+
+use std::process::ExitCode;
+
+use arguments::{Action, Arguments};
+use clap::Parser as _;
+use complaint::Complaint;
+use output::Output;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut output = Output::stdout();
+    match run(arguments, &mut output).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(complaint) => complaint.report(),
+    }
+}
+
+async fn run(Arguments { in_process, action }: Arguments, output: &mut Output) -> Result<(), Complaint> {
+    match action {
+        None => demo::run(in_process, output).await,
+        Some(Action::Serve(arguments)) => serve::run(arguments, output).await,
+        Some(Action::Client(arguments)) => client::run(arguments, output).await,
+        Some(Action::NatsServer(arguments)) => nats_server::run(arguments, output).await,
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line: what can be asked of the program, and how it is written.
+
+mod client;
+mod items;
+mod nats;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use client::{ClientAction, ClientArguments, CommandOptions, ReadOptions};
+pub(crate) use nats::NatsArguments;
+
+/// Receipts on NATS: run the service, call it, or watch the whole of it in a demo.
+///
+/// Without arguments it plays the demo: it finds or obtains a nats-server, starts it in a temporary
+/// folder, runs two instances of the service, drives them through their client and stops everything.
+#[derive(Debug, Parser)]
+#[command(name = "sample-receipts", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    /// Play the demo without any server: events in memory, commands dispatched in process
+    #[arg(long)]
+    pub(crate) in_process: bool,
+
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Run the receipts service until SIGINT or SIGTERM
+    Serve(ServeArguments),
+    /// Call a running receipts service
+    Client(ClientArguments),
+    /// Run a nats-server for development until SIGINT or SIGTERM
+    NatsServer(NatsServerArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) nats: NatsArguments,
+
+    /// How many instances of the service to run in this process
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) instances: NonZeroUsize,
+
+    /// The queue group that the instances share
+    #[arg(long, value_name = "NAME")]
+    pub(crate) queue_group: Option<String>,
+
+    /// Where events are kept
+    #[arg(long, value_enum, default_value_t = StoreChoice::Jetstream)]
+    pub(crate) store: StoreChoice,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StoreChoice {
+    /// In a JetStream stream: durable, and shared with instances elsewhere
+    Jetstream,
+    /// In the memory of this process: gone when it ends, and for its own instances only
+    Memory,
+}
+
+impl StoreChoice {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Jetstream => "jetstream",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NatsServerArguments {
+    /// The port for clients [default: a free one]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+
+    /// The folder JetStream stores in; it stays afterwards [default: a temporary one, removed at the end]
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) store_dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! The service, until it is asked to stop.
+
+use headwater::service::Stopped;
+use headwater::store::MemoryStore;
+use sample_receipts::{SERVICE, VERSION};
+use tracing_subscriber::EnvFilter;
+
+use crate::arguments::{ServeArguments, StoreChoice};
+use crate::complaint::Complaint;
+use crate::output::Output;
+use crate::service::{self, Journal, Plan, Running};
+use crate::{connect, show, signals};
+
+/// Runs the service until SIGINT or SIGTERM, then drains it.
+pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Result<(), Complaint> {
+    log_to_standard_error();
+    // From here on a signal means "drain", also while starting.
+    let stop = signals::stop_requested().map_err(|error| Complaint::new("signals cannot be caught", &error))?;
+    tokio::pin!(stop);
+    let ServeArguments { nats, instances, queue_group, store } = arguments;
+    let config = connect::config(&nats)?;
+    let journal = match store {
+        StoreChoice::Jetstream => Journal::JetStream,
+        StoreChoice::Memory => Journal::Memory(MemoryStore::new()),
+    };
+    let plan = Plan { instances: instances.get(), queue_group, journal };
+    let running = tokio::select! {
+        running = service::start(&config, &plan) => running?,
+        _ = &mut stop => return Ok(()),
+    };
+    let told = output.line(ready(&running, store, &connect::servers(&config)));
+    let end = match told {
+        Err(error) => Err(error.into()),
+        Ok(()) => tokio::select! {
+            signal = &mut stop => {
+                tracing::info!(?signal, "draining");
+                Ok(())
+            }
+            stopped = service::any_stopped(&running) => Err(ended(&stopped)),
+        },
+    };
+    service::drain(running).await;
+    end
+}
+
+/// The line that says requests are taken: which service, how, and where.
+fn ready(running: &[Running], store: StoreChoice, servers: &str) -> String {
+    let instances = show::counted(running.len() as u64, "instance");
+    let first = running.first();
+    let group =
+        first.and_then(|instance| instance.service.info().endpoints.first()).map(|endpoint| &endpoint.queue_group);
+    let group = group.map_or("", String::as_str);
+    format!("ready: {SERVICE} {VERSION}, {instances}, queue group {group}, store {}, {servers}", store.as_str())
+}
+
+fn ended(stopped: &Stopped) -> Complaint {
+    let why = match stopped {
+        Stopped::ConnectionLost => "its connection was closed and could not be made anew",
+        _ => "it was stopped",
+    };
+    Complaint::Failed(format!("an instance of the service has ended: {why}"))
+}
+
+/// Logs at `info` and above, or as `RUST_LOG` says; standard output is left to the ready line.
+fn log_to_standard_error() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

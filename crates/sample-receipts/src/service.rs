@@ -1,0 +1,99 @@
+//! Instances of the receipts service in this process.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use headwater::Name;
+use headwater::nats::connect::{Connections, NatsConfig};
+use headwater::service::{RunningService, Service, Stopped};
+use headwater::store::{JetStreamStore, MemoryStore, StoreConfig};
+use sample_receipts::domain::Receipt;
+use sample_receipts::{SERVICE, VERSION};
+
+use crate::complaint::Complaint;
+use crate::connect;
+
+/// How long draining waits for what is under way.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the connections wait for the server to have taken everything.
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
+
+/// Where the events of all instances are kept.
+pub(crate) enum Journal {
+    /// In a JetStream stream; each instance has a connection for it.
+    JetStream,
+    /// In the memory of this process.
+    Memory(MemoryStore),
+}
+
+/// How the instances are run.
+pub(crate) struct Plan {
+    pub(crate) instances: usize,
+    pub(crate) queue_group: Option<String>,
+    pub(crate) journal: Journal,
+}
+
+/// One instance with its connections.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) service: RunningService,
+    connections: Connections,
+}
+
+/// Starts the instances; when this returns, all of them take requests.
+pub(crate) async fn start(config: &NatsConfig, plan: &Plan) -> Result<Vec<Running>, Complaint> {
+    let mut running = Vec::with_capacity(plan.instances);
+    for _ in 0..plan.instances {
+        match start_one(config, plan).await {
+            Ok(instance) => running.push(instance),
+            Err(complaint) => {
+                drain(running).await;
+                return Err(complaint);
+            }
+        }
+    }
+    Ok(running)
+}
+
+async fn start_one(config: &NatsConfig, plan: &Plan) -> Result<Running, Complaint> {
+    let config = config.clone().name(SERVICE);
+    let connections =
+        Connections::connect(&config).await.map_err(|error| connect::unconnected(error.kind(), &error))?;
+    let mut service = Service::builder(SERVICE, VERSION)
+        .description("Receipts: the worked example of Headwater")
+        .aggregate::<Receipt>()
+        .drain_timeout(DRAIN_WITHIN);
+    if let Some(group) = &plan.queue_group {
+        service = service.queue_group(group);
+    }
+    let service = match &plan.journal {
+        Journal::Memory(store) => service.store(store.clone()),
+        Journal::JetStream => {
+            let name = Name::new(SERVICE).expect("the name of the service is a name");
+            let store = JetStreamStore::open(connections.jetstream.clone(), StoreConfig::new(name)).await;
+            service.store(store.map_err(|error| Complaint::new("the journal cannot be opened", &error))?)
+        }
+    };
+    let service = service.start(connections.callers.clone()).await;
+    let service = service.map_err(|error| Complaint::new("the service cannot be started", &error))?;
+    Ok(Running { service, connections })
+}
+
+/// Waits until one of the instances has ended by itself, which none should.
+pub(crate) async fn any_stopped(running: &[Running]) -> Stopped {
+    let all = running.iter().map(|instance| Box::pin(instance.service.stopped()));
+    futures_util::future::select_all(all).await.0
+}
+
+/// Drains all instances at once: nothing more is taken on, and what was accepted is answered.
+pub(crate) async fn drain(running: Vec<Running>) {
+    join_all(running.into_iter().map(|Running { service, connections }| async move {
+        let stopped = service.drain().await;
+        tracing::info!(instance = service.instance_id(), ?stopped, "drained");
+        if let Err(error) = connections.drain(FLUSH_WITHIN).await {
+            tracing::warn!(%error, "the connections were closed without a confirmation that everything arrived");
+        }
+    }))
+    .await;
+}

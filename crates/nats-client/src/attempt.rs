@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::{Message, PublishErrorKind, StatusCode};
 use headwater_core::call::LostReply;
-use headwater_nats::connect::{Connection, Disconnected};
+use headwater_nats::connect::Connection;
 use tokio::time::timeout;
 
 use crate::mailbox::{Mailboxes, Seat};
@@ -16,11 +16,23 @@ pub(crate) enum Setback {
     /// It cannot be sent, now or later: nothing happened.
     Unsendable(String),
     /// There is no connection: nothing was sent.
-    Disconnected(String),
+    Disconnected {
+        /// What is wrong with it.
+        why: String,
+        /// Whether the grace for its return has passed.
+        waited: bool,
+    },
     /// The server says that nobody listens: nothing happened.
     NoResponders,
     /// It was sent and no answer came.
     Lost(LostReply),
+}
+
+impl Setback {
+    /// The connection was there when the try began, and then it was not; it may be back soon.
+    fn dropped(why: impl Into<String>) -> Self {
+        Self::Disconnected { why: why.into(), waited: false }
+    }
 }
 
 /// What tries are made with.
@@ -47,7 +59,8 @@ impl Wire {
     ) -> Result<Message, Setback> {
         let start = tokio::time::Instant::now();
         let grace = self.reconnect_grace.min(share);
-        self.connection.ready(grace).await.map_err(|down| Setback::Disconnected(down.to_string()))?;
+        let ready = self.connection.ready(grace).await;
+        ready.map_err(|down| Setback::Disconnected { why: down.to_string(), waited: true })?;
         let share = share.saturating_sub(start.elapsed());
         let mut sent = false;
         let exchange = self.exchange(outgoing, seat, &mut sent);
@@ -56,9 +69,9 @@ impl Wire {
         match ended {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) if sent => Err(Setback::Lost(LostReply::ConnectionLost)),
-            Ok(Err(Disconnected { .. })) => Err(Setback::Disconnected(self.connection.status().to_string())),
+            Ok(Err(down)) => Err(Setback::dropped(down.to_string())),
             Err(_) if sent => Err(Setback::Lost(LostReply::Timeout(share))),
-            Err(_) => Err(Setback::Disconnected("it takes no more messages".to_owned())),
+            Err(_) => Err(Setback::dropped("it takes no more messages")),
         }
     }
 
@@ -69,7 +82,7 @@ impl Wire {
         seat: &mut Option<Seat>,
         sent: &mut bool,
     ) -> Result<Message, Setback> {
-        let dead = || Setback::Disconnected("the client has died and is being replaced".to_owned());
+        let dead = || Setback::dropped("the client has died and is being replaced");
         let kept = self.mailboxes.seat(seat.take()).await.map_err(|_| dead())?;
         let seat = seat.insert(kept);
         let Outgoing { subject, headers, body } = outgoing;

@@ -83,8 +83,7 @@ impl Inner {
         let failed = |error, again| Failed { error, again, settles: false, asked: None };
         match setback {
             Setback::Unsendable(why) => failed(CallError::NotSent(why), false),
-            // The grace for that has been waited for already.
-            Setback::Disconnected(why) => failed(CallError::Disconnected(why), false),
+            Setback::Disconnected { why, waited } => failed(CallError::Disconnected(why), !waited),
             Setback::NoResponders => {
                 failed(CallError::NoResponders { service: self.subjects.service().to_string() }, true)
             }

@@ -163,3 +163,61 @@ impl Drop for Seat {
         self.mailbox.waiting.calls().remove(&self.number);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use headwater_nats::connect::NatsConfig;
+    use headwater_testkit::{TestServer, wait_until};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_leaves_nothing_behind_and_late_answers_are_dropped() {
+        let server = TestServer::start().await;
+        let connection = Connection::connect(&NatsConfig::new(&server.url())).await.unwrap();
+        let mailboxes = Mailboxes::new(connection.clone());
+        let seats = [mailboxes.seat(None).await.unwrap(), mailboxes.seat(None).await.unwrap()];
+        let waiting = Arc::clone(&seats[0].mailbox.waiting);
+        assert_eq!(waiting.calls().len(), 2);
+        let late = seats[0].reply_subject();
+        drop(seats);
+        assert!(waiting.calls().is_empty());
+
+        let mut seat = mailboxes.seat(None).await.unwrap();
+        connection.client().publish(late, "late".into()).await.unwrap();
+        connection.client().publish(seat.reply_subject(), "mine".into()).await.unwrap();
+        assert_eq!(seat.answer().await.unwrap().payload, "mine");
+    }
+
+    #[tokio::test]
+    async fn a_call_that_leaves_its_answers_unread_does_not_stand_in_the_way_of_others() {
+        let server = TestServer::start().await;
+        let connection = Connection::connect(&NatsConfig::new(&server.url())).await.unwrap();
+        let mailboxes = Mailboxes::new(connection.clone());
+        let lazy = mailboxes.seat(None).await.unwrap();
+        let mut keen = mailboxes.seat(None).await.unwrap();
+        for _ in 0..10 * ANSWERS_KEPT {
+            connection.client().publish(lazy.reply_subject(), "again".into()).await.unwrap();
+        }
+        connection.client().publish(keen.reply_subject(), "mine".into()).await.unwrap();
+        assert_eq!(keen.answer().await.unwrap().payload, "mine");
+        assert_eq!(lazy.answers.len(), ANSWERS_KEPT);
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_learns_at_once_that_the_client_is_gone() {
+        let server = TestServer::start().await;
+        let client = async_nats::connect(server.url()).await.unwrap();
+        let connection = Connection::from_client(client.clone());
+        let mailboxes = Mailboxes::new(connection.clone());
+        let mut seat = mailboxes.seat(None).await.unwrap();
+        client.drain().await.unwrap();
+        let answer = tokio::time::timeout(LONG, seat.answer()).await.unwrap();
+        assert!(answer.is_none());
+        wait_until(LONG, "the connection to notice", async || connection.status().is_final().then_some(())).await;
+    }
+}

@@ -1,9 +1,11 @@
 //! A small aggregate, written by hand: a wallet that money is paid into and out of.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+use std::sync::Arc;
+
 use headwater_core::{
-    Aggregate, AggregateId, Answer, Command, CommandContext, Decide, DecodeError, Describe, Event, EventType,
-    IntoEvents, Query, Rejection, RejectionType, UpcastEvent, Upcasters,
+    Aggregate, AggregateId, Answer, Command, CommandContext, Decide, DecodeError, Describe, Described, Event,
+    EventType, IntoEvents, Query, Rejection, RejectionType, UpcastEvent, Upcasters,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -310,5 +312,13 @@ impl IntoEvents<Self> for WalletEvent {
 
     fn event_names() -> Vec<&'static str> {
         vec!["deposited", "withdrawn", "assigned"]
+    }
+}
+
+impl Described for Wallet {
+    type Env = ();
+
+    fn describe(_: Arc<()>) -> Describe<Self> {
+        described()
     }
 }

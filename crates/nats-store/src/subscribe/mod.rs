@@ -15,7 +15,7 @@ use headwater_core::store::{EventFilter, EventStream, ReadError, StartFrom, Stor
 use headwater_core::{Name, RecordedEvent, Revision, Sequence};
 use headwater_nats::event;
 use headwater_nats::subject::Subjects;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use crate::backoff::Backoff;
@@ -24,9 +24,9 @@ use crate::stream::{StreamInfo, ask};
 use consumer::{Consumer, Delivered, Delivery, Unmade, refused};
 use position::Position;
 
-/// How long a refusal may last that no waiting will mend, such as a stream that is gone. In a cluster it may come
-/// from a server that has not heard of the stream yet.
-const MOST_REFUSALS: u32 = 20;
+/// How long a refusal is put up with that no waiting should mend, such as a stream that is gone. In a cluster it may
+/// come from a server that has not heard of the stream yet, or a leader that has not caught up.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
 
 impl Journal {
     /// Starts to show events.
@@ -96,17 +96,19 @@ impl Reading {
     /// The next event. An error is final.
     async fn next(&mut self) -> Result<RecordedEvent, ReadError> {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
-        let mut refusals = 0;
+        let mut refused_since = None;
         loop {
             let Some(consumer) = &mut self.consumer else {
                 match self.make_consumer().await {
                     Ok(()) => continue,
-                    Err(Unmade::ForGood(error)) if refusals == MOST_REFUSALS => return Err(error.into()),
                     Err(Unmade::ForGood(error)) => {
-                        refusals += 1;
+                        if refused_since.get_or_insert_with(Instant::now).elapsed() >= REFUSED_FOR {
+                            return Err(error.into());
+                        }
                         debug!(stream = self.journal.stream, %error, "a subscription is refused");
                     }
                     Err(Unmade::ForNow(error)) => {
+                        refused_since = None;
                         debug!(stream = self.journal.stream, %error, "a subscription waits for the server");
                     }
                 }

@@ -1,44 +1,31 @@
 //! What an instance tells about itself that does not change while it runs.
 
 use bytes::Bytes;
-use headwater_core::Failure;
-use headwater_nats::discovery::{Contract, EndpointInfo, Identity, Info, Ping, SchemaRequest};
+use headwater_core::{Contract, Failure};
+use headwater_nats::discovery::{EndpointInfo, Identity, Info, Ping, SchemaRequest};
 
 /// The answers that are the same every time, written once.
 #[derive(Debug)]
 pub(crate) struct About {
     pub(crate) identity: Identity,
     pub(crate) info: Info,
-    contract: serde_json::Value,
-    hash: String,
+    pub(crate) contract: Contract,
     ping_body: Bytes,
     info_body: Bytes,
     contract_body: Bytes,
 }
 
 impl About {
-    pub(crate) fn new(
-        identity: Identity,
-        description: &str,
-        endpoints: Vec<EndpointInfo>,
-        contract: &Contract,
-    ) -> Self {
+    pub(crate) fn new(identity: Identity, description: &str, endpoints: Vec<EndpointInfo>, contract: Contract) -> Self {
         let info = Info::new(identity.clone(), description, endpoints);
-        let value = serde_json::to_value(contract).expect("a contract is texts and JSON values");
         Self {
             ping_body: write(&Ping::new(identity.clone())),
             info_body: write(&info),
-            contract_body: write(&value),
-            contract: value,
-            hash: contract.contract.clone(),
+            contract_body: write(&contract),
+            contract,
             info,
             identity,
         }
-    }
-
-    /// The hash of the contract.
-    pub(crate) fn contract_hash(&self) -> &str {
-        &self.hash
     }
 
     pub(crate) fn ping(&self) -> Bytes {
@@ -55,7 +42,7 @@ impl About {
         if pointer.is_empty() {
             return fitting(self.contract_body.clone(), max_reply);
         }
-        let part = self.contract.pointer(&pointer).ok_or_else(|| {
+        let part = self.contract.part(&pointer).ok_or_else(|| {
             let pointer: String = pointer.chars().take(80).collect();
             Failure::not_found(format!("the contract has nothing at `{pointer}`"))
         })?;

@@ -45,7 +45,7 @@ impl Call {
                 Reply::result(body)
             }
             Err(failure) => {
-                counters.failed(&failure, self.arrived.elapsed(), false);
+                counters.failed(&failure, self.arrived.elapsed());
                 Reply::failure(&failure, &self.served(said), self.instance.max_reply())
             }
         };
@@ -54,7 +54,7 @@ impl Call {
 
     /// Sends a failure without waiting for anything: for the loop that takes requests in.
     pub(crate) fn refuse(&self, failure: &Failure) {
-        self.endpoint.counters.failed(failure, self.arrived.elapsed(), false);
+        self.endpoint.counters.failed(failure, self.arrived.elapsed());
         let reply = Reply::failure(failure, &self.served(None), self.instance.max_reply());
         self.instance.send_now(&self.reply, &reply);
     }

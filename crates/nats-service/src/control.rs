@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_nats::{Message, Subject};
 use bytes::Bytes;
-use headwater_nats::subject::{DiscoveryTarget, SubjectError, Subjects, Verb, discovery};
+use headwater_nats::subject::{DiscoveryTarget, Subjects, Verb, discovery};
 use tokio::time::Instant;
 
 use crate::instance::Instance;
@@ -24,9 +24,10 @@ enum Question {
 }
 
 /// The subjects on which every instance answers.
-pub(crate) fn own_subjects(service: &str, id: &str) -> Result<Vec<String>, SubjectError> {
+pub(crate) fn own_subjects<'a>(service: &'a str, id: &'a str) -> impl Iterator<Item = String> + use<'a> {
     let targets = [DiscoveryTarget::All, DiscoveryTarget::Service(service), DiscoveryTarget::Instance { service, id }];
-    Verb::ALL.into_iter().flat_map(|verb| targets.map(|target| discovery(verb, target))).collect()
+    let subject = |(verb, target)| discovery(verb, target).expect("a service's name and a UUID are plain tokens");
+    Verb::ALL.into_iter().flat_map(move |verb| targets.map(|target| (verb, target))).map(subject)
 }
 
 /// The subjects on which one instance of the queue group answers.

@@ -40,7 +40,7 @@ pub(crate) struct Counters {
     /// Nanoseconds.
     time: Count,
     pub(crate) in_flight: Count,
-    /// Turned away at the door: overloaded or draining.
+    /// Turned away: too many requests, or draining.
     shed: Count,
     /// Requests whose reply subject is not one for replies.
     refused_reply: Count,
@@ -65,12 +65,12 @@ impl Counters {
         self.answered(took);
     }
 
-    /// Counts an answer that tells of a failure. A request that was turned away at the door counts by its code and is no
-    /// error, so that errors stay a sign of health.
-    pub(crate) fn failed(&self, failure: &Failure, took: Duration, at_the_door: bool) {
+    /// Counts an answer that tells of a failure. A request that was turned away because there were too many, or because the
+    /// instance is on its way out, counts by its code and is no error, so that errors stay a sign of health.
+    pub(crate) fn failed(&self, failure: &Failure, took: Duration) {
         self.answered(took);
         self.codes[place(&failure.code)].add(1);
-        if at_the_door {
+        if is_shed(failure) {
             self.shed.add(1);
         } else if failure.code.number() >= 500 {
             self.errors.add(1);
@@ -149,6 +149,14 @@ impl Endpoint {
     }
 }
 
+fn is_shed(failure: &Failure) -> bool {
+    match failure.code {
+        FailureCode::RateLimited => true,
+        FailureCode::Unavailable => matches!(failure.reason(), Some("overloaded" | "draining")),
+        _ => false,
+    }
+}
+
 fn place(code: &FailureCode) -> usize {
     FailureCode::ALL.iter().position(|known| known == code).unwrap_or(FailureCode::ALL.len())
 }
@@ -172,10 +180,10 @@ mod tests {
     fn every_code_has_a_place_of_its_own() {
         let counters = Counters::default();
         for code in FailureCode::ALL {
-            counters.failed(&Failure::new(code, "x"), TOOK, false);
+            counters.failed(&Failure::new(code, "x"), TOOK);
         }
         counters.succeeded(TOOK);
-        counters.failed(&Failure::new(FailureCode::from("teapot"), "x"), TOOK, false);
+        counters.failed(&Failure::new(FailureCode::from("teapot"), "x"), TOOK);
         let codes = counters.data()["codes"].clone();
         assert_eq!(codes.as_object().unwrap().len(), FailureCode::ALL.len() + 2);
         assert!(codes.as_object().unwrap().values().all(|count| count == 1), "{codes}");
@@ -184,10 +192,10 @@ mod tests {
     #[test]
     fn only_5xx_are_errors_and_shed_requests_are_not() {
         let counters = Counters::default();
-        counters.failed(&Failure::not_found("order-1 is secret"), TOOK, false);
-        counters.failed(&Failure::unavailable("overloaded", "x"), TOOK, true);
+        counters.failed(&Failure::not_found("order-1 is secret"), TOOK);
+        counters.failed(&Failure::unavailable("overloaded", "x"), TOOK);
         assert_eq!((counters.errors.get(), counters.shed.get()), (0, 1));
-        counters.failed(&Failure::internal("order-1 is secret").detail("reason", "history-broken"), TOOK, false);
+        counters.failed(&Failure::internal("order-1 is secret").detail("reason", "history-broken"), TOOK);
         assert_eq!(counters.errors.get(), 1);
         assert_eq!(*counters.last_error.lock().unwrap(), "500:internal (history-broken)");
         counters.reset();

@@ -18,19 +18,6 @@ use crate::instance::{Instance, Phase};
 use crate::replies::Reply;
 use crate::{command, query};
 
-/// Why a request was not let in.
-struct Refused {
-    failure: Failure,
-    /// Whether that says nothing about the request, only about how busy the instance is.
-    shed: bool,
-}
-
-impl From<Failure> for Refused {
-    fn from(failure: Failure) -> Self {
-        Self { failure, shed: false }
-    }
-}
-
 /// What was learnt at the door.
 struct LetIn {
     deadline: Instant,
@@ -57,8 +44,8 @@ impl Instance {
                 let call = Call { instance, endpoint, reply, arrived, deadline, traceparent, _place: place };
                 begin(call, &message.payload);
             }
-            Err(Refused { failure, shed }) => {
-                endpoint.counters.failed(&failure, arrived.elapsed(), shed);
+            Err(failure) => {
+                endpoint.counters.failed(&failure, arrived.elapsed());
                 self.turn_away(&reply, &failure, arrived);
             }
         }
@@ -73,7 +60,7 @@ impl Instance {
         }
     }
 
-    fn let_in(&self, endpoint: &Endpoint, message: &Message, arrived: Instant) -> Result<LetIn, Refused> {
+    fn let_in(&self, endpoint: &Endpoint, message: &Message, arrived: Instant) -> Result<LetIn, Failure> {
         if let Some(headers) = &message.headers {
             self.limits.request.check_headers(headers)?;
         }
@@ -87,16 +74,14 @@ impl Instance {
             }
         };
         if self.phase.get() == Phase::Draining {
-            let failure = Failure::unavailable("draining", "this instance is shutting down");
-            return Err(Refused { failure, shed: true });
+            return Err(Failure::unavailable("draining", "this instance is shutting down"));
         }
         let places = match endpoint.asks {
             Asks::Command(_) => &self.commands,
             Asks::Query(_) => &self.queries,
         };
         let place = take_place(places).ok_or_else(|| {
-            let failure = Failure::unavailable("overloaded", "this instance has as many requests under way as it may");
-            Refused { failure, shed: true }
+            Failure::unavailable("overloaded", "this instance has as many requests under way as it may")
         })?;
         Ok(LetIn { deadline, traceparent, place })
     }
@@ -115,13 +100,11 @@ impl Instance {
     /// A message for something that the service does not have, or that is not for the service at all.
     fn take_stray(&self, message: &Message, arrived: Instant) {
         let Some(failure) = self.unknown(&message.subject) else {
-            self.strays.foreign.add(1);
-            tracing::warn!(service = %self.name(), "a message came under a subject that is not the service's");
-            return;
+            return self.strays.foreign.add(1);
         };
         match self.reply_subject(message) {
             Ok(reply) => {
-                self.strays.unknown.failed(&failure, arrived.elapsed(), false);
+                self.strays.unknown.failed(&failure, arrived.elapsed());
                 self.turn_away(reply, &failure, arrived);
             }
             Err(why) => self.strays.unknown.unanswerable(why),

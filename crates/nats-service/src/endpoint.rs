@@ -87,7 +87,7 @@ impl Describe<'_> {
         let kind = described.kind();
         let commands = described.commands().map(|command| {
             let name = command.name();
-            let schemas = [format!("commands/{name}/request"), "state".to_owned()];
+            let schemas = [format!("commands/{name}/request"), "result".to_owned()];
             self.endpoint(
                 "command",
                 kind,

@@ -4,7 +4,6 @@
 mod about;
 mod call;
 mod command;
-mod contract;
 mod control;
 mod counters;
 mod door;
@@ -15,7 +14,9 @@ mod limits;
 mod presence;
 mod problem;
 mod query;
+mod reading;
 mod replies;
+mod requests;
 mod running;
 mod service;
 mod stats;

@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_nats::subject::CallKind;
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::instance::{Instance, Phase};
+use crate::reading::{read_questions, read_requests};
 use crate::running::{DrainReport, Stopped};
-use crate::subscriptions::{Subscriptions, read};
+use crate::subscriptions::Subscriptions;
 
 /// How long the server may take to confirm that it sends nothing more.
-const LEAVE_WITHIN: Duration = Duration::from_secs(2);
+const LEAVE_WITHIN: Duration = Duration::from_secs(4);
 
 /// How long callers who are given up may take to be told so.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -38,6 +39,9 @@ pub(crate) struct Presence {
     requests: Readers,
     questions: Readers,
 }
+
+/// The connection was closed, or has died and cannot be replaced.
+struct ConnectionGone;
 
 /// Tasks that read subscriptions; each returns the generation of its client.
 struct Readers {
@@ -66,11 +70,17 @@ impl Readers {
     }
 }
 
-/// Why the readers were stopped.
+/// What happened while the instance was there.
 enum News {
+    /// It is to leave.
     Leave,
+    /// The client was replaced.
     Replaced,
-    /// The subscriptions of this generation ended by themselves.
+    /// The connection dropped; the client is connecting again.
+    Dropped,
+    /// The connection works again.
+    Back,
+    /// A subscription of this generation ended by itself.
     Ended(u64),
 }
 
@@ -110,72 +120,90 @@ impl Presence {
     fn read(&mut self, generation: u64, subscriptions: Subscriptions) {
         self.generation = generation;
         let Subscriptions { commands, queries, questions } = subscriptions;
-        let instance = || Arc::clone(&self.instance);
-        for (kind, source) in [(CallKind::Command, commands), (CallKind::Query, queries)] {
-            let reading = read(instance(), source, self.requests.leave.clone(), Instance::take);
-            self.requests.tasks.spawn(async move {
-                reading.await;
-                tracing::debug!(?kind, generation, "a subscription has ended");
-                generation
-            });
+        for requests in [commands, queries] {
+            let reading = read_requests(Arc::clone(&self.instance), requests, self.requests.leave.clone());
+            self.requests.tasks.spawn(reading.map(move |()| generation));
         }
-        let reading = read(instance(), questions, self.questions.leave.clone(), Instance::take_question);
-        self.questions.tasks.spawn(async move {
-            reading.await;
-            generation
-        });
+        let reading = read_questions(Arc::clone(&self.instance), questions, self.questions.leave.clone());
+        self.questions.tasks.spawn(reading.map(move |()| generation));
     }
 
     /// Keeps the instance subscribed until it is told to leave. An error when its connection is gone for good.
-    async fn stay(&mut self) -> Result<(), ()> {
-        let mut generations = self.instance.connection.generations();
+    async fn stay(&mut self) -> Result<(), ConnectionGone> {
+        let mut up = true;
         loop {
-            let news = tokio::select! {
-                biased;
-                () = self.leave.cancelled() => News::Leave,
-                changed = generations.wait_for(|generation| *generation != self.generation) => match changed {
-                    Ok(_) => News::Replaced,
-                    Err(_) => return Err(()),
-                },
-                Some(ended) = self.requests.tasks.join_next() => News::Ended(ended.unwrap_or_default()),
-                Some(ended) = self.questions.tasks.join_next() => News::Ended(ended.unwrap_or_default()),
-            };
-            match news {
+            match self.news(up).await {
                 News::Leave => return Ok(()),
-                News::Ended(generation) if generation != self.generation => {}
+                News::Back => up = true,
                 News::Replaced => self.renew().await?,
+                News::Dropped => {
+                    up = false;
+                    self.start_counting_anew().await?;
+                }
+                News::Ended(generation) if generation != self.generation => {}
                 News::Ended(generation) => {
                     self.instance.connection.report_dead(generation);
-                    let replaced = generations.wait_for(|now| *now != generation);
-                    let _ = timeout(PAUSE, replaced).await;
+                    self.replaced_within(PAUSE).await;
                     self.renew().await?;
                 }
             }
         }
     }
 
+    async fn news(&mut self, up: bool) -> News {
+        let mut generations = self.instance.connection.generations();
+        tokio::select! {
+            biased;
+            () = self.leave.cancelled() => News::Leave,
+            // The sender lives as long as the connection, which the instance holds.
+            Ok(_) = generations.wait_for(|generation| *generation != self.generation) => News::Replaced,
+            Some(ended) = self.requests.tasks.join_next() => News::Ended(ended.unwrap_or_default()),
+            Some(ended) = self.questions.tasks.join_next() => News::Ended(ended.unwrap_or_default()),
+            _ = self.instance.connection.disconnected(), if up => News::Dropped,
+            _ = self.instance.connection.ready(Duration::MAX), if !up => News::Back,
+        }
+    }
+
+    /// Server and client must count a subscription's messages alike for leaving it without loss, and a server counts anew on
+    /// every connection. Without a queue group an old and a new subscription could both bring the same request, so there
+    /// the old one stays.
+    async fn start_counting_anew(&mut self) -> Result<(), ConnectionGone> {
+        match &self.instance.queue_group {
+            Some(_) => self.renew().await,
+            None if self.instance.connection.status().is_final() => Err(ConnectionGone),
+            None => Ok(()),
+        }
+    }
+
+    async fn replaced_within(&self, time: Duration) {
+        let mut generations = self.instance.connection.generations();
+        let replaced = generations.wait_for(|generation| *generation != self.generation);
+        // Whether it was or not, the next step is to subscribe on whatever client there is.
+        let _ = timeout(time, replaced).await;
+    }
+
     /// Subscribes on the connection's client of the moment; the readers of the old one read what it had delivered.
-    async fn renew(&mut self) -> Result<(), ()> {
+    async fn renew(&mut self) -> Result<(), ConnectionGone> {
         self.requests.dismiss();
         self.questions.dismiss();
+        let (service, id) = (self.instance.name().clone(), self.instance.id.clone());
         loop {
             if self.instance.connection.status().is_final() {
-                tracing::error!(service = %self.instance.name(), instance = self.instance.id, "the connection is gone for good");
-                return Err(());
+                tracing::error!(%service, instance = id, "the connection is gone for good");
+                return Err(ConnectionGone);
             }
             let link = self.instance.relink();
-            match timeout(SUBSCRIBE_WITHIN, Subscriptions::make(&self.instance, &link.client)).await {
-                Ok(Ok(subscriptions)) => {
-                    let generation = link.generation;
-                    tracing::info!(service = %self.instance.name(), instance = self.instance.id, generation, "subscribed again");
-                    self.read(generation, subscriptions);
-                    return Ok(());
-                }
-                Ok(Err(_)) | Err(_) => self.instance.connection.report_dead(link.generation),
+            let generation = link.generation;
+            if let Ok(Ok(made)) = timeout(SUBSCRIBE_WITHIN, Subscriptions::make(&self.instance, &link.client)).await {
+                tracing::info!(%service, instance = id, generation, "subscribed again");
+                self.read(generation, made);
+                return Ok(());
             }
+            self.generation = generation;
+            self.instance.connection.report_dead(generation);
             tokio::select! {
                 () = self.leave.cancelled() => return Ok(()),
-                () = sleep(PAUSE) => {}
+                () = self.replaced_within(PAUSE) => {}
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use headwater_core::Contract;
 use headwater_core::dispatch::Dispatcher;
 use headwater_nats::discovery::{Health, Info};
 use tokio::sync::watch;
@@ -62,10 +63,10 @@ impl RunningService {
         &self.instance.about.info
     }
 
-    /// The hash of the service's contract: two instances with the same hash answer alike.
+    /// What the service can be asked: the document of `{service}.schema`, with its fingerprint.
     #[must_use]
-    pub fn contract(&self) -> &str {
-        self.instance.about.contract_hash()
+    pub fn contract(&self) -> &Contract {
+        &self.instance.about.contract
     }
 
     /// What the instance has done so far.

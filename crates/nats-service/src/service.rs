@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::Utc;
 use headwater_core::dispatch::{Dispatcher, DispatcherBuilder};
 use headwater_core::store::EventStore;
-use headwater_core::{AggregateType, Clock, DescribeError, Described, Name};
+use headwater_core::{AggregateType, Clock, Contract, DescribeError, Described, Name};
 use headwater_nats::connect::{Connection, PermissionViolation};
 use headwater_nats::discovery::{Identity, Metadata, metadata};
 use headwater_nats::subject::Subjects;
@@ -197,18 +197,19 @@ impl Service {
         };
 
         let subjects = Subjects::new(name.clone());
-        let contract = crate::contract::of(&name, &self.version, &dispatcher);
-        let endpoints = Endpoints::of(&subjects, dispatcher.types(), &contract.contract);
+        let types: Vec<_> = dispatcher.types().cloned().collect();
+        let contract = Contract::of(&name, &self.version, &types);
+        let endpoints = Endpoints::of(&subjects, dispatcher.types(), contract.fingerprint());
         let id = Uuid::now_v7().simple().to_string();
         let mut own = self.metadata;
-        own.insert(metadata::CONTRACT.to_owned(), contract.contract.clone());
+        own.insert(metadata::CONTRACT.to_owned(), contract.fingerprint().to_owned());
         own.insert(metadata::HEADWATER.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         own.insert(metadata::FEATURES.to_owned(), features(self.queue_group.as_deref()));
         let identity =
             Identity { name: name.to_string(), id: id.clone(), version: self.version.clone(), metadata: own };
         let group = self.queue_group.as_deref().unwrap_or_default();
         let listed = endpoints.iter().map(|endpoint| endpoint.info(group)).collect();
-        let about = About::new(identity, &self.description, listed, &contract);
+        let about = About::new(identity, &self.description, listed, contract);
         let (generation, client) = connection.current();
         Ok(Instance {
             id,

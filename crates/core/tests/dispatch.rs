@@ -390,6 +390,40 @@ async fn a_query_waits_for_the_revision_it_was_asked_for() {
     assert!(never.is_timeout(), "{never}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_query_that_waits_is_told_by_another_instances_commit() {
+    let store = MemoryStore::new();
+    let [here, there] = [0, 1].map(|_| client(&dispatcher(store.clone())));
+    here.command("a", &FIVE).await.unwrap();
+    let started = tokio::time::Instant::now();
+    let waiting = tokio::spawn(here.get("a").min_revision(2).into_future());
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    there.command("a", &FIVE).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().revision.get(), 2);
+    // Time is paused, so any look at the clock instead of the journal would show.
+    assert_eq!(started.elapsed(), Duration::from_millis(20));
+}
+
+#[tokio::test]
+async fn a_query_is_answered_from_memory_only_where_that_was_asked_for() {
+    let store = MemoryStore::new();
+    let patient = builder(store.clone()).query_staleness(Duration::from_secs(60)).build().unwrap();
+    let (strict, patient, there) = (accounts_of(&store), client(&patient), accounts_of(&store));
+    for accounts in [&strict, &patient] {
+        accounts.command("a", &FIVE).await.unwrap();
+    }
+    strict.get("a").await.unwrap();
+    there.command("a", &FIVE).await.unwrap();
+    assert_eq!(patient.get("a").await.unwrap().revision.get(), 2);
+    assert_eq!(patient.get("a").min_revision(3).await.unwrap().revision.get(), 3);
+    assert_eq!(strict.get("a").min_revision(2).await.unwrap().revision.get(), 2);
+    assert_eq!(strict.get("a").await.unwrap().revision.get(), 3);
+}
+
+fn accounts_of(store: &MemoryStore) -> AggregateClient<Account> {
+    client(&dispatcher(store.clone()))
+}
+
 #[tokio::test]
 async fn live_events_are_typed_and_narrowed() {
     let accounts = accounts();

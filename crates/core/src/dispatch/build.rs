@@ -31,6 +31,7 @@ pub(super) struct Settings {
     pub(super) retry_wait: Duration,
     pub(super) timeout: Duration,
     pub(super) history_page: usize,
+    pub(super) query_staleness: Duration,
 }
 
 /// A dispatcher that cannot be built, with every reason.
@@ -56,6 +57,7 @@ impl DispatcherBuilder {
             retry_wait: Duration::from_millis(2),
             timeout: Duration::from_secs(10),
             history_page: 500,
+            query_staleness: Duration::ZERO,
         };
         Self {
             store,
@@ -140,6 +142,14 @@ impl DispatcherBuilder {
         self
     }
 
+    /// For how long after an aggregate in memory was last known to be the newest a query is
+    /// answered from it without asking the store. None by default: a query sees what any instance
+    /// has committed before it. A query with a minimal revision that is in memory never asks.
+    pub fn query_staleness(mut self, staleness: Duration) -> Self {
+        self.settings.query_staleness = staleness;
+        self
+    }
+
     /// The dispatcher, checked.
     ///
     /// # Errors
@@ -188,6 +198,7 @@ impl DispatcherBuilder {
             cache: Cache::new(self.cache_bytes, self.snapshots.is_some()),
             snapshots: self.snapshots.map(|snapshots| SnapshotWriter::new(snapshots, self.policy)),
             counters: Counters::default(),
+            followers: tokio::sync::Semaphore::new(super::wait::FOLLOWERS),
             settings: self.settings,
         };
         Ok(Dispatcher { inner: Arc::new(inner) })

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache as Inner;
 use quick_cache::{DefaultHashBuilder, Lifecycle};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::entity::Entity;
@@ -14,6 +15,8 @@ use crate::AggregateId;
 #[derive(Clone)]
 pub(super) struct Slot {
     entity: Arc<Mutex<Entity>>,
+    /// Wakes queries that wait for a later revision.
+    moved: Arc<Notify>,
     /// What the entity weighed when it was last put into the cache. The cache asks for the weight of
     /// an entry again when it leaves, and must hear the same number.
     weighed: u64,
@@ -62,7 +65,17 @@ impl quick_cache::Weighter<AggregateId, Slot> for Weigh {
 
 impl Slot {
     pub(super) fn new(entity: Entity) -> Self {
-        Self { weighed: 0, entity: Arc::new(Mutex::new(entity)) }
+        Self { weighed: 0, moved: Arc::default(), entity: Arc::new(Mutex::new(entity)) }
+    }
+
+    /// Tells whoever waits that the entity has a later revision.
+    pub(super) fn tell(&self) {
+        self.moved.notify_waiters();
+    }
+
+    /// Comes true with the next [`tell`](Self::tell) after this call.
+    pub(super) fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
+        Arc::clone(&self.moved).notified_owned()
     }
 
     /// The entity. A panic of the domain while it was held leaves it to [`Cache::forget`].

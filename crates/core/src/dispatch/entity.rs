@@ -17,6 +17,8 @@ pub(super) struct Entity {
     pub(super) snapshot: Revision,
     /// When it last took in an event.
     pub(super) changed: Instant,
+    /// When it was last known to be the newest there is.
+    pub(super) confirmed: Instant,
     /// The bytes of event data folded so far: the measure of the state's size.
     folded: u64,
 }
@@ -30,6 +32,7 @@ impl Entity {
             commands: CommandIndex::default(),
             snapshot: Revision::ZERO,
             changed: Instant::now(),
+            confirmed: Instant::now(),
             folded: 0,
         }
     }
@@ -37,7 +40,8 @@ impl Entity {
     /// The aggregate as a snapshot has it; `size` is the length of its state there, in bytes.
     pub(super) fn restored(state: Box<dyn AnyState>, head: Head, commands: CommandIndex, size: usize) -> Self {
         let snapshot = head.revision();
-        Self { state, head, commands, snapshot, changed: Instant::now(), folded: size as u64 }
+        let now = Instant::now();
+        Self { state, head, commands, snapshot, changed: now, confirmed: now, folded: size as u64 }
     }
 
     pub(super) fn revision(&self) -> Revision {
@@ -75,6 +79,7 @@ impl Entity {
         self.commands.note(command, revision, time, fingerprint);
         self.folded += data as u64;
         self.changed = Instant::now();
+        self.confirmed = self.changed;
     }
 
     /// Takes note of one event that was read back.

@@ -208,6 +208,7 @@ impl Inner {
                 self.counters.appends.add(1);
                 self.counters.events_appended.add(summaries.len());
                 self.evolve(accepted, slot, &head, &appended, decision, now)?;
+                slot.tell();
                 let until = appended.head.revision();
                 self.answer(described, accepted, slot, until, summaries).await.map(Attempt::Done)
             }

@@ -1,5 +1,7 @@
 //! Bringing an aggregate into memory and up to date.
 
+use tokio::time::Instant;
+
 use super::cache::Slot;
 use super::entity::Entity;
 use super::writer::SnapshotWriter;
@@ -82,7 +84,9 @@ impl Inner {
         if history.head.revision() > entity.revision() {
             let fold = || fold(described, &mut entity, &history.events, &history.head);
             self.guarded(aggregate, fold)??;
+            slot.tell();
         }
+        entity.confirmed = Instant::now();
         Ok(entity.revision())
     }
 

@@ -15,6 +15,7 @@ mod query;
 mod replay;
 mod snapshot;
 mod stats;
+mod wait;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ pub use build::{BuildError, DispatcherBuilder};
 pub use execute::PendingCommand;
 use stats::Counters;
 pub use stats::DispatchStats;
+use tokio::sync::Semaphore;
 /// The moment after which an answer no longer matters, on tokio's clock.
 pub use tokio::time::Instant as Deadline;
 
@@ -53,6 +55,7 @@ struct Inner {
     lanes: Arc<Lanes>,
     cache: Cache,
     snapshots: Option<writer::SnapshotWriter>,
+    followers: Semaphore,
     counters: Counters,
     settings: build::Settings,
 }

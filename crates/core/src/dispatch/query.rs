@@ -1,7 +1,5 @@
 //! Queries: an aggregate's state now or earlier, its history, and the further queries of its type.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -13,9 +11,6 @@ use super::{Deadline, Dispatcher, Inner};
 use crate::call::{EntityReply, GetRequest, HistoryReply, HistoryRequest, QueryReply, QueryRequest};
 use crate::store::{Freshness, ReadOptions};
 use crate::{AggregateId, AggregateType, Failure, Revision};
-
-/// The first and the longest wait between two looks for a revision that is not there yet.
-const REVISION_WAITS: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
 impl Dispatcher {
     /// An aggregate's state: the newest, or as of a revision or a time.
@@ -120,30 +115,29 @@ impl Inner {
     ) -> Result<Slot, Failure> {
         let was_cached = self.cache.get(aggregate).is_some();
         let slot = self.load(described, aggregate).await?;
-        if was_cached {
+        if was_cached && !self.is_fresh_enough(&slot, at_least) {
             let head = self.store.head(aggregate, Freshness::Fast).await.map_err(|error| read_failure(&error))?;
             if head.revision() > slot.lock().revision() {
                 self.catch_up(described, aggregate, &slot, Freshness::Fast).await?;
+            } else {
+                slot.lock().confirmed = Deadline::now();
             }
         }
-        let at_least = at_least.unwrap_or(Revision::ZERO);
-        let mut wait = REVISION_WAITS.0;
-        while slot.lock().revision() < at_least {
-            if self.catch_up(described, aggregate, &slot, Freshness::Leader).await? >= at_least {
-                break;
-            }
-            if Deadline::now() + wait >= deadline {
-                return Err(Failure::deadline_exceeded(format!(
-                    "{aggregate} did not reach revision {at_least} in time"
-                )));
-            }
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(REVISION_WAITS.1);
+        if let Some(at_least) = at_least {
+            self.wait_for(described, aggregate, &slot, at_least, deadline).await?;
         }
         if slot.lock().revision() == Revision::ZERO {
             return Err(no_events(aggregate));
         }
         Ok(slot)
+    }
+
+    /// Whether what is in memory will do: it has the revision the caller asked for, or it was the
+    /// newest a moment ago that is short enough by the dispatcher's settings.
+    fn is_fresh_enough(&self, slot: &Slot, at_least: Option<Revision>) -> bool {
+        let entity = slot.lock();
+        at_least.is_some_and(|at_least| entity.revision() >= at_least)
+            || entity.confirmed.elapsed() < self.settings.query_staleness
     }
 }
 

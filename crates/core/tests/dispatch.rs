@@ -329,6 +329,25 @@ async fn a_store_that_is_down_is_unavailable_and_nothing_is_stored() {
     assert!(store.inner.is_empty());
 }
 
+/// A clock that tells nanoseconds once wrote events that were not there as of their own time, asked for in microseconds.
+#[tokio::test]
+async fn events_have_times_as_exact_as_the_protocol_writes_them() {
+    #[derive(Debug)]
+    struct Fine;
+
+    impl Clock for Fine {
+        fn now(&self) -> chrono::DateTime<chrono::Utc> {
+            chrono::DateTime::from_timestamp_nanos(1_767_225_600_123_456_789)
+        }
+    }
+
+    let accounts = client(&builder(MemoryStore::new()).clock(Fine).build().unwrap());
+    accounts.command("a", &FIVE).await.unwrap();
+    let asked = chrono::DateTime::from_timestamp_nanos(1_767_225_600_123_456_000);
+    assert_eq!(accounts.history("a").await.unwrap().events[0].recorded.event.time, asked);
+    assert_eq!(accounts.get("a").at_time(asked).await.unwrap().revision.get(), 1);
+}
+
 #[tokio::test]
 async fn the_state_is_there_as_of_any_revision_and_time() {
     let accounts = accounts();

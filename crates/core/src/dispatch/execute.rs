@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use chrono::SubsecRound;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rand::Rng;
@@ -137,7 +138,8 @@ impl Inner {
         let context = CommandContext {
             aggregate: accepted.aggregate.clone(),
             revision: head.revision(),
-            now: self.clock.now(),
+            // As exactly as the protocol writes times: asked for as of its own time, an event is there.
+            now: self.clock.now().trunc_subsecs(6),
             metadata: Arc::clone(&accepted.metadata),
         };
         let now = context.now;

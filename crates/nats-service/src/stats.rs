@@ -17,6 +17,8 @@ use crate::instance::Instance;
 pub struct ServiceStats {
     /// When it started.
     pub started: DateTime<Utc>,
+    /// Commands and queries under way.
+    pub in_flight: u64,
     /// What each endpoint has done, as discovery tells it.
     pub endpoints: Vec<EndpointStats>,
     /// What no endpoint of the service stands for.
@@ -48,6 +50,7 @@ impl Instance {
     pub(crate) fn stats(&self) -> ServiceStats {
         ServiceStats {
             started: self.started,
+            in_flight: self.tasks.len() as u64,
             endpoints: self.endpoint_stats(),
             strays: self.stray_stats(),
             dispatch: self.dispatcher.stats(),

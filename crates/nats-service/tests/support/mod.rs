@@ -307,9 +307,26 @@ impl World {
 
     /// The service as `describe` changes it.
     pub async fn with(describe: impl FnOnce(Service) -> Service) -> Self {
-        let server = TestServer::start().await;
+        Self::on(TestServer::start().await, describe).await
+    }
+
+    /// The same with a gate that the test opens.
+    pub async fn gated(gate: &Arc<Gate>, describe: impl FnOnce(Service) -> Service) -> Self {
+        let gated = |store: &MemoryStore| {
+            let service = Service::builder("tallies", "1.2.3").aggregate_with::<Tally>(Arc::clone(gate));
+            describe(service.store(store.clone()))
+        };
+        Self::run(TestServer::start().await, gated).await
+    }
+
+    /// The same on this server.
+    pub async fn on(server: TestServer, describe: impl FnOnce(Service) -> Service) -> Self {
+        Self::run(server, |store| describe(tallies(store))).await
+    }
+
+    async fn run(server: TestServer, describe: impl FnOnce(&MemoryStore) -> Service) -> Self {
         let store = MemoryStore::new();
-        let service = describe(tallies(&store)).start(connection(&server).await).await.expect("the service starts");
+        let service = describe(&store).start(connection(&server).await).await.expect("the service starts");
         Self { caller: Caller::connect(&server).await, service, store, server }
     }
 }
@@ -400,4 +417,13 @@ impl Reply {
         assert_eq!(error["retryable"], retryable, "{error:#}");
         error
     }
+}
+
+/// Headers of a request.
+pub fn headers<const N: usize>(lines: [(&str, &str); N]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(name, value);
+    }
+    headers
 }

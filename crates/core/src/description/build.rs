@@ -149,9 +149,12 @@ impl<A: Aggregate> Describe<A> {
         }
         let kind = Name::new(A::TYPE).map_err(|error| problems.push(format!("aggregate type: {error}")));
         let rejections = A::Rejection::types();
-        for rejection in &rejections {
+        for (place, rejection) in rejections.iter().enumerate() {
             if let Err(error) = Name::new(rejection.name) {
                 problems.push(format!("rejection: {error}"));
+            }
+            if rejections[..place].iter().any(|earlier| earlier.name == rejection.name) {
+                problems.push(format!("rejection `{}` is there twice", rejection.name));
             }
         }
         let (Ok(kind), true) = (kind, problems.is_empty()) else {

@@ -195,3 +195,46 @@ pub struct RecordedEvent {
     /// The event as it was appended.
     pub event: NewEvent,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Noted(u8);
+
+    impl IntoEvents<Self> for Noted {
+        fn into_events(self) -> Vec<Self> {
+            vec![self]
+        }
+
+        fn event_names() -> Vec<&'static str> {
+            vec!["noted"]
+        }
+    }
+
+    fn events<T: IntoEvents<Noted>>(returned: T) -> Vec<u8> {
+        returned.into_events().into_iter().map(|event| event.0).collect()
+    }
+
+    #[test]
+    fn whatever_a_command_returns_becomes_events_in_their_order() {
+        assert!(events(()).is_empty());
+        assert_eq!(events(Noted(1)), [1]);
+        assert_eq!(events(vec![Noted(2), Noted(1)]), [2, 1]);
+        assert_eq!(events(Some(Noted(1))), [1]);
+        assert!(events(None::<Noted>).is_empty());
+        assert_eq!(events([Noted(3), Noted(4)]), [3, 4]);
+        assert_eq!(events((Noted(1), vec![Some(Noted(2)), None, Some(Noted(3))])), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_return_type_names_its_events() {
+        fn names<T: IntoEvents<Noted>>() -> Vec<&'static str> {
+            T::event_names()
+        }
+        assert!(names::<()>().is_empty());
+        assert_eq!(names::<Option<Vec<[Noted; 2]>>>(), ["noted"]);
+        assert_eq!(names::<(Noted, ())>(), ["noted"]);
+    }
+}

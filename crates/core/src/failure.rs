@@ -281,6 +281,60 @@ mod tests {
     use super::*;
 
     #[test]
+    fn codes_and_numbers_and_what_may_be_tried_again_are_those_of_the_protocol() {
+        let table = [
+            ("invalid-request", 400, false),
+            ("validation-failed", 400, false),
+            ("unauthenticated", 401, false),
+            ("forbidden", 403, false),
+            ("not-found", 404, false),
+            ("conflict", 409, false),
+            ("payload-too-large", 413, false),
+            ("command-rejected", 422, false),
+            ("rate-limited", 429, true),
+            ("internal", 500, false),
+            ("unavailable", 503, true),
+            ("outcome-unknown", 503, true),
+            ("deadline-exceeded", 504, true),
+        ];
+        assert_eq!(FailureCode::ALL.map(|code| (code.to_string(), code.number(), code.is_retryable())), {
+            table.map(|(code, number, retryable)| (code.to_owned(), number, retryable))
+        });
+    }
+
+    #[test]
+    fn a_failure_reads_back_as_it_was_written_and_tells_its_details() {
+        let violations = [Violation { path: "/price".to_owned(), message: "too precise".to_owned() }];
+        let failures = [
+            Failure::conflict(Revision::new(3), Revision::new(5)),
+            Failure::validation_failed("add-item", &violations),
+            Failure::unavailable("draining", "the instance is going"),
+            Failure::new(FailureCode::RateLimited, "too many").detail("retryAfterMs", 250),
+            Failure::not_found("nothing there"),
+        ];
+        for failure in &failures {
+            let text = serde_json::to_string(failure).unwrap();
+            assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), *failure);
+        }
+        let [conflict, invalid, draining, limited, missing] = failures;
+        assert_eq!(conflict.actual_revision(), Some(Revision::new(5)));
+        assert_eq!(invalid.violations(), violations);
+        assert!(invalid.message.contains("`add-item`") && invalid.message.contains("/price"), "{invalid}");
+        assert_eq!((draining.reason(), draining.retryable), (Some("draining"), true));
+        assert_eq!(limited.retry_after(), Some(Duration::from_millis(250)));
+        assert_eq!((missing.reason(), missing.actual_revision(), missing.violations()), (None, None, Vec::new()));
+        assert!(!serde_json::to_string(&missing).unwrap().contains("details"), "no empty member");
+    }
+
+    #[test]
+    fn a_failure_of_a_newer_service_is_understood_as_far_as_it_goes() {
+        let newer = r#"{"code":"teapot","message":"short and stout","details":{"violations":7},"more":[]}"#;
+        let failure: Failure = serde_json::from_str(newer).unwrap();
+        assert_eq!((failure.code.number(), failure.retryable), (500, false));
+        assert!(failure.violations().is_empty());
+    }
+
+    #[test]
     fn every_code_survives_the_wire_and_back() {
         for code in FailureCode::ALL {
             let text = serde_json::to_string(&code).unwrap();

@@ -55,3 +55,53 @@ impl Metadata {
         .map(|(member, _)| member)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Member = fn(&mut Metadata) -> &mut Option<String>;
+
+    const MEMBERS: [(&str, Member); 5] = [
+        ("correlationId", |metadata| &mut metadata.correlation_id),
+        ("causationId", |metadata| &mut metadata.causation_id),
+        ("userId", |metadata| &mut metadata.user_id),
+        ("tenantId", |metadata| &mut metadata.tenant_id),
+        ("traceparent", |metadata| &mut metadata.traceparent),
+    ];
+
+    fn metadata() -> Metadata {
+        Metadata::new(CommandId::new("c-1").unwrap())
+    }
+
+    #[test]
+    fn a_member_that_is_too_long_or_holds_a_control_character_is_named() {
+        assert_eq!(metadata().invalid_member(), None);
+        for (name, member) in MEMBERS {
+            for (text, refused) in [
+                ("x".repeat(MAX_METADATA_LENGTH), false),
+                ("Zoë 🧑".to_owned(), false),
+                ("x".repeat(MAX_METADATA_LENGTH + 1), true),
+                ("é".repeat(MAX_METADATA_LENGTH / 2 + 1), true),
+                ("two\nlines".to_owned(), true),
+                ("\u{85}".to_owned(), true),
+            ] {
+                let mut metadata = metadata();
+                *member(&mut metadata) = Some(text.clone());
+                assert_eq!(metadata.invalid_member(), refused.then_some(name), "{text:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out_and_what_is_reads_back() {
+        assert_eq!(serde_json::to_string(&metadata()).unwrap(), r#"{"commandId":"c-1"}"#);
+        let mut full = metadata();
+        for (name, member) in MEMBERS {
+            *member(&mut full) = Some(name.to_owned());
+        }
+        let text = serde_json::to_value(&full).unwrap();
+        assert!(MEMBERS.iter().all(|(name, _)| text[name] == *name), "{text}");
+        assert_eq!(serde_json::from_value::<Metadata>(text).unwrap(), full);
+    }
+}

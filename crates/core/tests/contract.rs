@@ -111,8 +111,17 @@ fn bodies_of_requests_fit_their_schemas_and_wrong_ones_do_not() {
     );
     assert_fits(
         "/queries/can-withdraw/request",
-        &[json!({ "aggregateId": "a", "query": { "amount": 5 }, "minRevision": 2 })],
-        &[json!({ "aggregateId": "a" }), json!({ "aggregateId": "a", "query": { "amount": "5" } })],
+        &[
+            json!({ "aggregateId": "a", "query": { "amount": 5 }, "minRevision": 2 }),
+            json!({ "aggregateId": "a", "query": { "amount": 5, "then": { "amount": 6, "then": { "amount": 7 } } } }),
+        ],
+        &[
+            json!({ "aggregateId": "a" }),
+            json!({ "aggregateId": "a", "query": { "amount": "5" } }),
+            // The reference to itself leads to the query's schema and not to that of the body around it.
+            json!({ "aggregateId": "a", "query": { "amount": 5, "then": { "amount": 6, "then": { "amount": "7" } } } }),
+            json!({ "aggregateId": "a", "query": { "amount": 5, "then": { "aggregateId": "a", "query": {} } } }),
+        ],
     );
 }
 

@@ -61,3 +61,48 @@ pub enum StartFrom {
     /// With the next event that is stored.
     Now,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{CommandId, EventId, JSON, Metadata, NewEvent, Revision};
+
+    fn event(aggregate: &AggregateId, name: &'static str) -> RecordedEvent {
+        let command = CommandId::new("c-1").unwrap();
+        RecordedEvent {
+            aggregate: aggregate.clone(),
+            revision: Revision::new(1),
+            sequence: Sequence::new(1),
+            event: NewEvent {
+                id: EventId::derive(&command, aggregate, 0),
+                name: Name::new(name).unwrap(),
+                schema_version: 1,
+                time: Utc::now(),
+                content_type: JSON.into(),
+                data: "null".into(),
+                metadata: Arc::new(Metadata::new(command)),
+            },
+        }
+    }
+
+    #[test]
+    fn each_call_narrows_what_is_shown_and_names_add_up() {
+        let name = |name: &'static str| Name::new(name).unwrap();
+        let one = AggregateId::new("receipt", "1").unwrap();
+        let in_tenant = one.clone().in_tenant("acme").unwrap();
+        let invoice = AggregateId::new("invoice", "1").unwrap();
+        let events =
+            [event(&one, "opened"), event(&one, "closed"), event(&in_tenant, "opened"), event(&invoice, "opened")];
+        let shown = |filter: &EventFilter| events.each_ref().map(|event| filter.shows(event));
+        assert_eq!(shown(&EventFilter::all()), [true, true, true, true]);
+        let receipts = EventFilter::all().kind(name("receipt"));
+        assert_eq!(shown(&receipts), [true, true, true, false]);
+        assert_eq!(shown(&receipts.clone().event(name("opened"))), [true, false, true, false]);
+        assert_eq!(shown(&receipts.clone().event(name("opened")).event(name("closed"))), [true, true, true, false]);
+        assert_eq!(shown(&EventFilter::all().aggregate(one.clone())), [true, true, false, false]);
+        assert_eq!(shown(&EventFilter::all().aggregate(in_tenant)), [false, false, true, false]);
+        assert_eq!(shown(&receipts.aggregate(invoice)), [false, false, false, false]);
+    }
+}

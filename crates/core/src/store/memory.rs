@@ -223,3 +223,70 @@ impl EventStore for MemoryStore {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use super::*;
+    use crate::{CommandId, JSON, Metadata, Name, NewEvent};
+
+    /// Counts seconds, as many as it is told.
+    #[derive(Debug, Default)]
+    struct Told(AtomicI64);
+
+    impl Clock for Told {
+        fn now(&self) -> DateTime<Utc> {
+            seconds(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    fn seconds(count: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(count, 0).unwrap()
+    }
+
+    async fn append(store: &MemoryStore, id: &str) {
+        let aggregate = AggregateId::new("receipt", id).unwrap();
+        let command = CommandId::generate();
+        let event = NewEvent {
+            id: EventId::derive(&command, &aggregate, 0),
+            name: Name::new("opened").unwrap(),
+            schema_version: 1,
+            time: seconds(0),
+            content_type: JSON.into(),
+            data: "null".into(),
+            metadata: Arc::new(Metadata::new(command)),
+        };
+        store.append(Append { aggregate, head: Head::EMPTY, events: vec![event] }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_time_of_storing_comes_from_the_clock_it_was_given() {
+        let clock = Arc::new(Told::default());
+        let store = MemoryStore::with_clock(clock.clone());
+        for second in [10, 20, 30] {
+            clock.0.store(second, Ordering::Relaxed);
+            append(&store, &second.to_string()).await;
+        }
+        for (from, first) in [(0, "10"), (10, "10"), (11, "20"), (30, "30")] {
+            let mut events = store.subscribe(EventFilter::all(), StartFrom::Time(seconds(from))).await.unwrap();
+            assert_eq!(events.next().await.unwrap().unwrap().aggregate.id(), first, "from {from}");
+        }
+    }
+
+    #[tokio::test]
+    async fn clones_share_their_events_and_new_stores_do_not() {
+        let store = MemoryStore::new();
+        append(&store.clone(), "1").await;
+        assert_eq!((store.len(), store.is_empty()), (1, false));
+        assert!(MemoryStore::new().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_append_without_events_stores_nothing() {
+        let store = MemoryStore::new();
+        let aggregate = AggregateId::new("receipt", "1").unwrap();
+        let appended = store.append(Append { aggregate, head: Head::EMPTY, events: Vec::new() }).await.unwrap();
+        assert_eq!((appended.head, appended.duplicate, store.len()), (Head::EMPTY, false, 0));
+    }
+}

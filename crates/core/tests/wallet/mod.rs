@@ -268,9 +268,12 @@ impl Decide<Assign> for Wallet {
     }
 }
 
+/// Whether this much can be withdrawn, and then more.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CanWithdraw {
     pub amount: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Box<Self>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -285,7 +288,8 @@ impl Query for CanWithdraw {
 
 impl Answer<CanWithdraw> for Wallet {
     fn answer(&self, query: CanWithdraw) -> Allowed {
-        Allowed { allowed: query.amount <= self.balance }
+        let amounts = std::iter::successors(Some(&query), |query| query.then.as_deref()).map(|query| query.amount);
+        Allowed { allowed: amounts.sum::<u64>() <= self.balance }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{Message, PublishErrorKind, StatusCode};
 use headwater_core::call::LostReply;
 use headwater_nats::connect::Connection;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::mailbox::{Mailboxes, Seat};
 use crate::outgoing::Outgoing;
@@ -50,28 +50,34 @@ impl Wire {
     }
 
     /// Sends the request and waits for an answer, together for `share` at most. `seat` is the call's place in the
-    /// mailbox, kept from one try to the next.
+    /// mailbox, kept from one try to the next. A connection that is down is waited for first.
     pub(crate) async fn attempt(
         &self,
         outgoing: &Outgoing,
         seat: &mut Option<Seat>,
         share: Duration,
     ) -> Result<Message, Setback> {
-        let start = tokio::time::Instant::now();
-        let grace = self.reconnect_grace.min(share);
-        let ready = self.connection.ready(grace).await;
-        ready.map_err(|down| Setback::Disconnected { why: down.to_string(), waited: true })?;
-        let share = share.saturating_sub(start.elapsed());
-        let mut sent = false;
-        let exchange = self.exchange(outgoing, seat, &mut sent);
-        // The library leaves requests hanging when the connection drops; the guard ends them.
-        let ended = timeout(share, self.connection.guard(exchange)).await;
-        match ended {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) if sent => Err(Setback::Lost(LostReply::ConnectionLost)),
-            Ok(Err(down)) => Err(Setback::dropped(down.to_string())),
-            Err(_) if sent => Err(Setback::Lost(LostReply::Timeout(share))),
-            Err(_) => Err(Setback::dropped("it takes no more messages")),
+        let until = Instant::now() + share;
+        let mut waited = false;
+        loop {
+            let mut sent = false;
+            let exchange = self.exchange(outgoing, seat, &mut sent);
+            // The library leaves requests hanging when the connection drops; the guard ends them.
+            let ended = timeout_at(until, self.connection.guard(exchange)).await;
+            return match ended {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_)) if sent => Err(Setback::Lost(LostReply::ConnectionLost)),
+                Ok(Err(down)) if waited => Err(Setback::dropped(down.to_string())),
+                Ok(Err(_)) => {
+                    // Asked for only now, because nearly always the connection is there.
+                    let ready = self.connection.ready(self.reconnect_grace.min(until - Instant::now())).await;
+                    ready.map_err(|down| Setback::Disconnected { why: down.to_string(), waited: true })?;
+                    waited = true;
+                    continue;
+                }
+                Err(_) if sent => Err(Setback::Lost(LostReply::Timeout(share))),
+                Err(_) => Err(Setback::dropped("it takes no more messages")),
+            };
         }
     }
 

@@ -27,6 +27,23 @@ impl Stake<'_> {
             Self::Query => CallError::Unanswered(cause),
         }
     }
+
+    /// What the caller is told at the end of a call whose last try failed, and one of whose tries got no reply where
+    /// `lost` says how.
+    fn conclude(self, failed: Failed, lost: Option<LostReply>, time: TimeLimit) -> CallError {
+        // A try knows its own share of the time; to the caller the whole matters.
+        let whole = |cause| match cause {
+            LostReply::Timeout(_) => LostReply::Timeout(time.limit.saturating_sub(time.left())),
+            cause => cause,
+        };
+        match (self, lost) {
+            (Self::Command(_), Some(cause)) if !failed.settles => self.lost(whole(cause)),
+            _ => match failed.error {
+                CallError::Unanswered(cause) => CallError::Unanswered(whole(cause)),
+                error => error,
+            },
+        }
+    }
 }
 
 /// How a try failed, and what follows from it.
@@ -55,8 +72,9 @@ impl Inner {
         let mut seat: Option<Seat> = None;
         // How the first lost reply was lost. From then on only an answer that settles the matter is an answer.
         let mut lost: Option<LostReply> = None;
-        for attempt in 1.. {
-            let left = self.retry.attempts.saturating_sub(attempt) + 1;
+        let mut attempt = 1;
+        loop {
+            let left = self.retry.attempts - attempt + 1;
             let failed = match self.wire.attempt(outgoing, &mut seat, time.left() / left).await {
                 Ok(message) => match read(&message) {
                     Ok(reply) => return Ok(reply),
@@ -66,16 +84,12 @@ impl Inner {
             };
             let pause = self.retry.pause(attempt, failed.asked);
             if !failed.again || attempt >= self.retry.attempts || pause >= time.left() {
-                return Err(match lost {
-                    Some(LostReply::Timeout(_)) if !failed.settles => stake.lost(LostReply::Timeout(time.limit)),
-                    Some(cause) if !failed.settles => stake.lost(cause),
-                    _ => failed.error,
-                });
+                return Err(stake.conclude(failed, lost, time));
             }
             tracing::debug!(service = %self.subjects.service(), attempt, error = %failed.error, ?pause, "calling again");
             sleep(pause).await;
+            attempt += 1;
         }
-        unreachable!("the loop ends with the last try")
     }
 
     /// What follows from a try without an answer.
@@ -98,11 +112,8 @@ impl Inner {
     fn refused(&self, error: ReplyError, stake: Stake<'_>, lost: &mut Option<LostReply>) -> Failed {
         let failure = match error {
             ReplyError::Failed(failure) => failure,
-            ReplyError::Unreadable(what) => {
-                return Failed { error: CallError::Unreadable(what), again: false, settles: false, asked: None };
-            }
-            other => {
-                let error = CallError::Unreadable(other.to_string());
+            unreadable => {
+                let error = CallError::Unreadable(unreadable.to_string());
                 return Failed { error, again: false, settles: false, asked: None };
             }
         };

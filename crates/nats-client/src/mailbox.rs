@@ -3,14 +3,15 @@
 //! The NATS library has the like of it, but keeps the seat of a request that was given up for ever. Here a seat
 //! is gone when its call ends, and one seat serves all tries of a call, so that an answer to an earlier try still counts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::{Context, Poll, Waker};
 
 use async_nats::{Client, Message, Subject};
 use futures_util::StreamExt;
 use headwater_nats::connect::Connection;
-use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Answers that one call may leave unread; further ones are dropped.
@@ -36,15 +37,28 @@ struct Mailbox {
     _router: AbortOnDropHandle<()>,
 }
 
+/// The calls that wait, by number. A channel for each would cost several kilobytes a call.
 #[derive(Debug, Default)]
-struct Waiting(Mutex<HashMap<u64, mpsc::Sender<Message>>>);
+struct Waiting(Mutex<Calls>);
+
+#[derive(Debug, Default)]
+struct Calls {
+    calls: HashMap<u64, Call>,
+    /// No answers will come any more.
+    ended: bool,
+}
+
+#[derive(Debug, Default)]
+struct Call {
+    answers: VecDeque<Message>,
+    waker: Option<Waker>,
+}
 
 /// A call's place in a mailbox.
 #[derive(Debug)]
 pub(crate) struct Seat {
     mailbox: Arc<Mailbox>,
     number: u64,
-    answers: mpsc::Receiver<Message>,
 }
 
 impl Mailboxes {
@@ -103,7 +117,7 @@ impl Mailbox {
                     waiting.deliver(at, message);
                 }
                 // The client is dead or closed. Whoever waits learns of it now instead of when the time is up.
-                waiting.calls().clear();
+                waiting.end();
                 connection.report_dead(generation);
             }
         });
@@ -112,15 +126,14 @@ impl Mailbox {
     }
 
     fn seat(self: Arc<Self>) -> Seat {
-        let (sender, answers) = mpsc::channel(ANSWERS_KEPT);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.waiting.calls().insert(number, sender);
-        Seat { mailbox: self, number, answers }
+        self.waiting.lock().calls.insert(number, Call::default());
+        Seat { mailbox: self, number }
     }
 }
 
 impl Waiting {
-    fn calls(&self) -> MutexGuard<'_, HashMap<u64, mpsc::Sender<Message>>> {
+    fn lock(&self) -> MutexGuard<'_, Calls> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -128,11 +141,42 @@ impl Waiting {
     /// waits for any more is dropped.
     fn deliver(&self, at: usize, message: Message) {
         let number = message.subject.get(at..).and_then(|number| number.parse::<u64>().ok());
-        let calls = self.calls();
-        let caller = number.and_then(|number| calls.get(&number));
-        if caller.is_none_or(|caller| caller.try_send(message).is_err()) {
+        let mut waiting = self.lock();
+        let call = number.and_then(|number| waiting.calls.get_mut(&number));
+        let Some(call) = call.filter(|call| call.answers.len() < ANSWERS_KEPT) else {
             tracing::trace!("an answer came for which no call waits");
+            return;
+        };
+        call.answers.push_back(message);
+        let waker = call.waker.take();
+        // Whoever wakes looks into the mailbox at once.
+        drop(waiting);
+        if let Some(waker) = waker {
+            waker.wake();
         }
+    }
+
+    /// The next answer to the call with this number; none when no more will come.
+    fn poll(&self, number: u64, context: &mut Context<'_>) -> Poll<Option<Message>> {
+        let mut waiting = self.lock();
+        let ended = waiting.ended;
+        let Some(call) = waiting.calls.get_mut(&number) else { return Poll::Ready(None) };
+        match call.answers.pop_front() {
+            Some(answer) => Poll::Ready(Some(answer)),
+            None if ended => Poll::Ready(None),
+            None => {
+                call.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn end(&self) {
+        let mut waiting = self.lock();
+        waiting.ended = true;
+        let wakers: Vec<_> = waiting.calls.values_mut().filter_map(|call| call.waker.take()).collect();
+        drop(waiting);
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -154,13 +198,13 @@ impl Seat {
 
     /// The next reply; none when the client has died.
     pub(crate) async fn answer(&mut self) -> Option<Message> {
-        self.answers.recv().await
+        poll_fn(|context| self.mailbox.waiting.poll(self.number, context)).await
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.mailbox.waiting.calls().remove(&self.number);
+        self.mailbox.waiting.lock().calls.remove(&self.number);
     }
 }
 
@@ -182,10 +226,10 @@ mod tests {
         let mailboxes = Mailboxes::new(connection.clone());
         let seats = [mailboxes.seat(None).await.unwrap(), mailboxes.seat(None).await.unwrap()];
         let waiting = Arc::clone(&seats[0].mailbox.waiting);
-        assert_eq!(waiting.calls().len(), 2);
+        assert_eq!(waiting.lock().calls.len(), 2);
         let late = seats[0].reply_subject();
         drop(seats);
-        assert!(waiting.calls().is_empty());
+        assert!(waiting.lock().calls.is_empty());
 
         let mut seat = mailboxes.seat(None).await.unwrap();
         connection.client().publish(late, "late".into()).await.unwrap();
@@ -205,7 +249,7 @@ mod tests {
         }
         connection.client().publish(keen.reply_subject(), "mine".into()).await.unwrap();
         assert_eq!(keen.answer().await.unwrap().payload, "mine");
-        assert_eq!(lazy.answers.len(), ANSWERS_KEPT);
+        assert_eq!(lazy.mailbox.waiting.lock().calls[&lazy.number].answers.len(), ANSWERS_KEPT);
     }
 
     #[tokio::test]

@@ -195,7 +195,16 @@ async fn a_command_without_a_reply_has_an_unknown_outcome_and_every_try_carried_
     assert!(received.iter().all(|request| request.command_id() == command_id.as_str()));
 
     let error = client.get(get(), &within(300 * MS)).await.unwrap_err();
-    assert!(matches!(error, CallError::Unanswered(LostReply::Timeout(_))), "{error}");
+    assert!(matches!(error, CallError::Unanswered(LostReply::Timeout(waited)) if waited == 300 * MS), "{error}");
+}
+
+#[tokio::test]
+async fn a_query_is_told_the_last_word_also_after_a_lost_reply() {
+    let server = TestServer::start().await;
+    let reply = Reply::failure(&Failure::new(FailureCode::Forbidden, "not you"));
+    let _service = Fake::answering(&server.url(), GET, move |number, _| (number > 1).then(|| reply.clone())).await;
+    let error = thrice(&server.url()).await.get(get(), &within(600 * MS)).await.unwrap_err();
+    assert_eq!(error.failure().unwrap().code, FailureCode::Forbidden);
 }
 
 #[tokio::test]

@@ -1,9 +1,10 @@
 //! Why the program ends without having done what it was asked for.
 
 use std::error::Error;
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
+use crate::output::note;
 use crate::signals::Signal;
 
 /// Why the program ends without success: what it tells, and its exit status.
@@ -27,11 +28,13 @@ impl Complaint {
     pub(crate) fn report(self) -> ExitCode {
         match self {
             Self::Failed(reason) => {
-                // Where standard error is closed too, the exit status still tells.
-                let _ = writeln!(io::stderr().lock(), "{reason}");
+                note(&reason);
                 ExitCode::FAILURE
             }
-            Self::Stopped(signal) => ExitCode::from(signal.exit_status()),
+            Self::Stopped(signal) => {
+                note("stopped half-way; nothing is left running");
+                ExitCode::from(signal.exit_status())
+            }
             Self::Unread => ExitCode::SUCCESS,
         }
     }

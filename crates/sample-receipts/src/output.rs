@@ -1,7 +1,7 @@
 //! Standard output, with emphasis where a person reads it.
 
 use std::fmt::Display;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Where the program writes what it was asked for. Each line goes out at once, so that a reader
 /// at the other end of a pipe sees it.
@@ -30,6 +30,13 @@ impl Style {
     }
 }
 
+/// Whether a person looks at `stream` who likes emphasis: it is a terminal, not a dumb one, and `NO_COLOR` is not set.
+pub(crate) fn is_styled(stream: &impl IsTerminal) -> bool {
+    let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
+
 /// Tells the person at the terminal something that is not the program's output.
 pub(crate) fn note(text: &str) {
     // Where standard error is closed, nobody wanted to know.
@@ -37,20 +44,26 @@ pub(crate) fn note(text: &str) {
 }
 
 impl Output {
-    /// Standard output; styled on a terminal, unless `NO_COLOR` is set or the terminal is a dumb one.
+    /// Standard output.
     pub(crate) fn stdout() -> Self {
-        let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
-        let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         let stdout = io::stdout();
-        let is_styled = stdout.is_terminal() && !is_set("NO_COLOR") && !is_dumb;
+        let is_styled = is_styled(&stdout);
         Self { writer: Box::new(stdout), is_styled }
     }
 
+    /// Output that nobody reads.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        Self { writer: Box::new(io::sink()), is_styled: false }
+    }
+
+    /// Writes a line.
     pub(crate) fn line(&mut self, text: impl Display) -> io::Result<()> {
         writeln!(self.writer, "{text}")?;
         self.writer.flush()
     }
 
+    /// Writes an empty line.
     pub(crate) fn blank(&mut self) -> io::Result<()> {
         self.line("")
     }

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{ServeArguments, StoreChoice};
 use crate::complaint::Complaint;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::service::{self, Journal, Plan, Running};
 use crate::{connect, show, signals};
 
@@ -63,6 +63,8 @@ fn ended(stopped: &Stopped) -> Complaint {
 
 /// Logs at `info` and above, or as `RUST_LOG` says; standard output is left to the ready line.
 fn log_to_standard_error() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // The library beneath tells of every connection once more.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
+    let is_styled = output::is_styled(&std::io::stderr());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_styled).init();
 }

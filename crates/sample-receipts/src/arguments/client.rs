@@ -1,5 +1,6 @@
 //! What the client can be asked to do.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -107,7 +108,7 @@ pub(crate) enum ClientAction {
         after: Revision,
         /// At most so many events [default: all of them]
         #[arg(long, value_name = "N")]
-        limit: Option<usize>,
+        limit: Option<NonZeroUsize>,
     },
     /// Show events as they happen, until Ctrl-C
     Watch {
@@ -118,13 +119,13 @@ pub(crate) enum ClientAction {
         events: Vec<String>,
         /// End after so many events
         #[arg(long, value_name = "N")]
-        count: Option<usize>,
+        count: Option<NonZeroUsize>,
     },
     /// List the running instances and what they have served
     Discover {
         /// Wait for so many instances, at most for --timeout [default: whoever answers in a moment]
         #[arg(long, value_name = "N")]
-        expect: Option<usize>,
+        expect: Option<NonZeroUsize>,
     },
 }
 

@@ -6,6 +6,8 @@ mod reason;
 mod report;
 mod watch;
 
+use std::num::NonZeroUsize;
+
 use headwater::Revision;
 use headwater::client::CommandCall;
 use sample_receipts::domain::{AddItem, AddItems, Finalize, Receipt, ReceiptClient, RemoveItem, Summary, Void};
@@ -17,7 +19,7 @@ use crate::complaint::Complaint;
 use crate::connect;
 use crate::output::Output;
 
-pub(crate) use self::reason::Reason;
+use self::reason::Reason;
 
 /// Makes one call and writes what it brought.
 pub(crate) async fn run(arguments: ClientArguments, output: &mut Output) -> Result<(), Complaint> {
@@ -36,7 +38,7 @@ pub(crate) async fn run(arguments: ClientArguments, output: &mut Output) -> Resu
         }
         Call::History { id, after, limit } => history(&receipts, &id, after, limit, report).await,
         Call::Watch(watch) => watch.run(&receipts, report).await,
-        Call::Discover { expect } => discover::run(&client, expect, timeout, report).await,
+        Call::Discover { expect } => discover::run(&client, expect.map(NonZeroUsize::get), timeout, report).await,
     }
 }
 
@@ -45,9 +47,9 @@ enum Call {
     Command(Box<CommandLine>),
     Get(String, ReadOptions),
     Summary(String),
-    History { id: String, after: Revision, limit: Option<usize> },
+    History { id: String, after: Revision, limit: Option<NonZeroUsize> },
     Watch(watch::Watch),
-    Discover { expect: Option<usize> },
+    Discover { expect: Option<NonZeroUsize> },
 }
 
 /// A command for a receipt.
@@ -142,13 +144,13 @@ async fn history(
     receipts: &ReceiptClient,
     id: &str,
     after: Revision,
-    limit: Option<usize>,
+    limit: Option<NonZeroUsize>,
     report: &mut Report<'_>,
 ) -> Result<(), Complaint> {
     let mut next = Some(after);
     let mut revision = Revision::ZERO;
     let mut listed = Vec::new();
-    let mut left = limit.unwrap_or(usize::MAX);
+    let mut left = limit.map_or(usize::MAX, NonZeroUsize::get);
     while let Some(after) = next.filter(|_| left > 0) {
         let mut call = receipts.history(id).after(after);
         if limit.is_some() {

@@ -11,11 +11,13 @@ use crate::show::plain;
 
 /// Why a call brought nothing.
 #[derive(Debug)]
-pub(crate) struct Reason {
+pub(super) struct Reason {
     /// Whether the service, or the domain, said no; otherwise something did not work.
     is_refusal: bool,
     /// The protocol's code, or a word of the same kind for what never reached the service.
     code: String,
+    /// What people are told instead of the code, where there is a better word.
+    name: Option<&'static str>,
     message: String,
     /// More, each on a line of its own.
     notes: Vec<String>,
@@ -24,7 +26,8 @@ pub(crate) struct Reason {
 
 impl Reason {
     fn new(is_refusal: bool, code: &str, message: impl Into<String>) -> Self {
-        Self { is_refusal, code: code.to_owned(), message: message.into(), notes: Vec::new(), details: Map::new() }
+        let (code, message) = (code.to_owned(), message.into());
+        Self { is_refusal, code, name: None, message, notes: Vec::new(), details: Map::new() }
     }
 
     fn failure(failure: Failure) -> Self {
@@ -39,15 +42,16 @@ impl Reason {
     }
 
     /// For people: what happened in the first line, more in the next ones.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let verb = if self.is_refusal { "refused" } else { "failed" };
-        let mut lines = vec![format!("{verb}: {}: {}", self.code, plain(&self.message))];
+        let word = self.name.unwrap_or(&self.code);
+        let mut lines = vec![format!("{verb}: {}: {}", plain(word), plain(&self.message))];
         lines.extend(self.notes.iter().map(|note| format!("  {}", plain(note))));
         lines
     }
 
     /// For the end of the program.
-    pub(crate) fn into_complaint(self, json: bool) -> Complaint {
+    pub(super) fn into_complaint(self, json: bool) -> Complaint {
         let text = match json {
             true => {
                 let error = json!({ "code": self.code, "message": self.message, "details": self.details });
@@ -64,8 +68,7 @@ impl From<ExecuteError<ReceiptRejection>> for Reason {
         let message = error.to_string();
         match error {
             ExecuteError::Rejected(rejection) => {
-                let failure = Failure::rejected(&rejection);
-                Self { code: rejection.name().to_owned(), ..Self::failure(failure) }
+                Self { name: Some(rejection.name()), ..Self::failure(Failure::rejected(&rejection)) }
             }
             ExecuteError::Conflict { actual } => {
                 let mut conflict = Self::new(true, FailureCode::Conflict.as_str(), message);
@@ -127,6 +130,15 @@ mod tests {
     fn a_rejection_is_told_by_its_name_and_in_words() {
         let rejection = ReceiptRejection::ItemNotFound { name: "Tea".to_owned() };
         assert_eq!(told(ExecuteError::Rejected(rejection)), "refused: item-not-found: there is no Tea on the receipt");
+    }
+
+    #[test]
+    fn as_json_a_rejection_is_what_the_protocol_says() {
+        let reason = Reason::from(ExecuteError::Rejected(ReceiptRejection::ReceiptEmpty));
+        let Complaint::Failed(text) = reason.into_complaint(true) else { panic!("a failure is expected") };
+        let told: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(told["error"]["code"], "command-rejected");
+        assert_eq!(told["error"]["details"]["rejection"], "receipt-empty");
     }
 
     #[test]

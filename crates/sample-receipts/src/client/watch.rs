@@ -1,5 +1,7 @@
 //! Events as they happen, until enough of them came or somebody asks to stop.
 
+use std::num::NonZeroUsize;
+
 use futures_util::StreamExt as _;
 use headwater::client::LiveItem;
 use sample_receipts::domain::{ReceiptClient, ReceiptEvent};
@@ -13,7 +15,7 @@ use crate::signals;
 pub(super) struct Watch {
     pub(super) id: Option<String>,
     pub(super) events: Vec<String>,
-    pub(super) count: Option<usize>,
+    pub(super) count: Option<NonZeroUsize>,
 }
 
 impl Watch {
@@ -30,7 +32,7 @@ impl Watch {
         // Standard output holds events and nothing else.
         note("watching; Ctrl-C ends it");
         tokio::pin!(stop);
-        let mut left = self.count.unwrap_or(usize::MAX);
+        let mut left = self.count.map_or(usize::MAX, NonZeroUsize::get);
         while left > 0 {
             let item = tokio::select! {
                 item = feed.next() => item,

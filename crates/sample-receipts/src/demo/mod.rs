@@ -67,16 +67,17 @@ async fn play(world: &World, stage: &mut Stage<'_>) -> Result<(), Complaint> {
 fn introduction(stage: &mut Stage<'_>) -> io::Result<()> {
     stage.heading("Receipts: a demo of Headwater")?;
     stage.blank()?;
-    stage.say("A service keeps receipts. It stores what happened to each of them, its events, one after the other;")?;
-    stage.say("what a receipt is now is what its events add up to. Lines with $ are the same call from a shell,")?;
-    stage.say("where sample-receipts stands for: cargo run -p sample-receipts --")?;
+    stage.say("A service keeps receipts. It stores what happened to each of them: its events, one after the other.")?;
+    stage.say("What a receipt is now is what its events add up to; its revision is how many there are.")?;
+    stage.say("Lines with $ are the same call from a shell. There, sample-receipts is short for")?;
+    stage.say("cargo run -p sample-receipts --")?;
     stage.blank()
 }
 
 fn farewell(stage: &mut Stage<'_>, took: Duration, in_process: bool) -> io::Result<()> {
-    let left = if in_process { "nothing was left behind" } else { "services drained, server stopped, folder removed" };
+    let left = if in_process { "nothing is left behind" } else { "the services are drained, the server is gone" };
     stage.blank()?;
-    stage.say(format_args!("Everything came out as it should, in {:.1} s; {left}.", took.as_secs_f64()))?;
+    stage.say(format_args!("Every step came out as it should, in {:.2} s; {left}.", took.as_secs_f64()))?;
     stage.blank()?;
     stage.heading("Try next")?;
     let width = NEXT.iter().map(|(command, _)| command.len()).max().unwrap_or_default();

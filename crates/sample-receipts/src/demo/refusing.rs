@@ -5,7 +5,6 @@ use headwater::{Rejection as _, Revision};
 use sample_receipts::domain::{AddItem, ReceiptRejection, RemoveItem};
 
 use super::play::{ORDER, Play};
-use crate::client::Reason;
 use crate::complaint::Complaint;
 
 pub(super) async fn a_rejection(play: &mut Play<'_, '_>) -> Result<(), Complaint> {
@@ -53,8 +52,8 @@ pub(super) async fn a_stale_revision(play: &mut Play<'_, '_>) -> Result<(), Comp
         return Err(play.stage.wrong("conflict", &error.to_string()));
     };
     play.stage.check("the actual revision", actual, &Some(Revision::new(5)))?;
-    for line in Reason::from(error).lines().iter().map(|line| line.trim_start_matches("refused: ").trim_start()) {
-        play.stage.refused(line)?;
-    }
+    play.stage.refused("conflict: the receipt is at revision 5 by now")?;
+    play.stage
+        .say("Whoever decides on what they saw says which revision that was, and learns that it is out of date.")?;
     Ok(())
 }

@@ -39,7 +39,12 @@ impl<'a> Stage<'a> {
 
     /// The same call from a shell.
     pub(super) fn shell(&mut self, line: &str) -> io::Result<()> {
-        let line = self.output.styled(Style::Quiet, &format!("$ sample-receipts {line}"));
+        self.command(&format!("sample-receipts {line}"))
+    }
+
+    /// A command for a shell.
+    pub(super) fn command(&mut self, line: &str) -> io::Result<()> {
+        let line = self.output.styled(Style::Quiet, &format!("$ {line}"));
         self.output.line(format_args!("    {line}"))
     }
 
@@ -85,5 +90,21 @@ impl<'a> Stage<'a> {
     pub(super) fn wrong(&self, expected: &str, found: &str) -> Complaint {
         let Self { number, title, .. } = self;
         Complaint::Failed(format!("step {number}, \"{title}\", went wrong: expected {expected}, found {found}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_outcome_ends_the_demo_and_names_the_step() {
+        let mut output = Output::nowhere();
+        let mut stage = Stage::new(&mut output);
+        stage.step("Put an item on a receipt").unwrap();
+        stage.step("Void it").unwrap();
+        assert!(stage.check("revision", &8, &8).is_ok());
+        let Err(Complaint::Failed(reason)) = stage.check("revision", &7, &8) else { panic!("7 is not 8") };
+        assert_eq!(reason, "step 2, \"Void it\", went wrong: expected revision 8, found 7");
     }
 }

@@ -86,6 +86,14 @@ impl World {
         }
     }
 
+    /// Tells how any other NATS client would ask, where there are subjects.
+    pub(super) fn tell_request(&self, stage: &mut Stage<'_>, subject: &str, body: &str) -> io::Result<()> {
+        match self {
+            Self::InProcess(_) => Ok(()),
+            Self::Nats(_) => stage.command(&format!("nats req {subject} '{body}'")),
+        }
+    }
+
     /// Ends everything that was started, and returns when it is gone.
     pub(super) async fn close(self) {
         if let Self::Nats(nats) = self {

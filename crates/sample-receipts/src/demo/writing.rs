@@ -5,6 +5,9 @@ use sample_receipts::domain::{AddItem, AddItems, Price, RemoveItem};
 use super::play::{Effect, ORDER, Play, command_id};
 use crate::complaint::Complaint;
 
+/// What the first step sends, as any other NATS client would write it.
+const REQUEST: &str = r#"{"aggregateId": "order-1001", "command": {"name": "Coffee", "price": "5.99", "quantity": 2}}"#;
+
 fn item(name: &str, price: &str, quantity: u32) -> AddItem {
     AddItem { name: name.to_owned(), price: cost(price), quantity }
 }
@@ -16,7 +19,7 @@ fn cost(price: &str) -> Price {
 pub(super) async fn put_an_item(play: &mut Play<'_, '_>) -> Result<(), Complaint> {
     play.stage.step("Put an item on a receipt")?;
     play.stage.shell(&format!("client add-item {ORDER} --name Coffee --price 5.99 --quantity 2"))?;
-    play.world.tell_subject(play.stage, "receipts.command.receipt.add-item")?;
+    play.world.tell_request(play.stage, "receipts.command.receipt.add-item", REQUEST)?;
     let call = play.receipts.add_item(ORDER, item("Coffee", "5.99", 2));
     play.command(call, &Effect::new(["item-added"], 1, "11.98")).await?;
     Ok(())
@@ -54,4 +57,17 @@ pub(super) async fn repeat_a_command(play: &mut Play<'_, '_>) -> Result<(), Comp
     play.stage.check("the event id", &repeated.events[0].id, &executed.events[0].id)?;
     play.stage.tell("replayed", "the answer is that of the first attempt; nothing more was stored")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_request_shown_is_the_one_that_is_sent() {
+        let request: Value = serde_json::from_str(REQUEST).unwrap();
+        assert_eq!(request, json!({ "aggregateId": ORDER, "command": item("Coffee", "5.99", 2) }));
+    }
 }

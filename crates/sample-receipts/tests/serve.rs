@@ -1,0 +1,136 @@
+//! The service as a program: ready, asked, stopped.
+
+mod support;
+
+use headwater_testkit::TestServer;
+use rustix::process::Signal;
+use support::{Running, client, run, serve};
+
+#[tokio::test]
+async fn it_says_when_and_how_it_takes_requests() {
+    let server = TestServer::start().await;
+    let line = ["serve", "--nats-url", &server.url(), "--instances", "3", "--queue-group", "tills"];
+    let mut service = Running::start(&line);
+    let expected = format!(
+        "ready: receipts {}, 3 instances, queue group tills, store jetstream, {}",
+        env!("CARGO_PKG_VERSION"),
+        server.url()
+    );
+    assert_eq!(service.line().await, expected);
+    let found = client(&server.url(), "discover --expect 3 --json").await.json();
+    assert_eq!(found.as_array().map(Vec::len), Some(3), "{found}");
+    assert_eq!(found[0]["endpoints"][0]["queue_group"], "tills");
+}
+
+#[tokio::test]
+async fn both_signals_drain_it_and_it_ends_well() {
+    let server = TestServer::start().await;
+    for signal in [Signal::TERM, Signal::INT] {
+        let service = serve(&server.url(), &["--instances", "2"]).await;
+        client(&server.url(), "add-item order-1 --name Coffee --price 5.99").await.done();
+        service.signal(signal);
+        let (status, log) = service.end().await;
+        assert_eq!(status, Some(0), "{log}");
+        assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+        let gone = client(&server.url(), "get order-1 --timeout 1s").await.refused(1);
+        assert!(gone.starts_with("failed: no-responders: "), "{gone}");
+    }
+}
+
+#[tokio::test]
+async fn no_accepted_command_is_lost_when_it_is_stopped() {
+    let server = TestServer::start().await;
+    let service = serve(&server.url(), &[]).await;
+    let calls: Vec<_> = (0..20)
+        .map(|number| {
+            let url = server.url();
+            tokio::spawn(async move { client(&url, &format!("add-item order-{number} --name Tea --price 1")).await })
+        })
+        .collect();
+    // The first answer shows that the calls are on their way.
+    let mut ended = Vec::new();
+    let mut calls = calls.into_iter();
+    ended.push(calls.next().unwrap().await.unwrap());
+    service.signal(Signal::TERM);
+    let (status, log) = service.end().await;
+    assert_eq!(status, Some(0), "{log}");
+    for call in calls {
+        ended.push(call.await.unwrap());
+    }
+
+    let again = serve(&server.url(), &[]).await;
+    for (number, ended) in ended.iter().enumerate() {
+        let stored = client(&server.url(), &format!("get order-{number}")).await.status == Some(0);
+        // A call that came too late was refused; one that was answered is stored, and nothing else is.
+        assert_eq!(ended.status == Some(0), stored, "order-{number}: {ended:?}");
+    }
+    again.signal(Signal::TERM);
+    assert_eq!(again.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn the_journal_outlives_the_service_and_memory_does_not() {
+    let server = TestServer::start().await;
+    for (store, status) in [("memory", Some(1)), ("jetstream", Some(0))] {
+        let first = serve(&server.url(), &["--store", store, "--instances", "2"]).await;
+        // Whichever instance is asked, it knows what the other one stored.
+        for quantity in 1..=6 {
+            let call = format!("add-item order-{store} --name Tea --price 1 --quantity {quantity} --json");
+            assert_eq!(client(&server.url(), &call).await.json()["revision"], quantity);
+        }
+        first.signal(Signal::TERM);
+        assert_eq!(first.end().await.0, Some(0));
+        let second = serve(&server.url(), &["--store", store]).await;
+        assert_eq!(client(&server.url(), &format!("get order-{store}")).await.status, status, "{store}");
+        second.signal(Signal::TERM);
+        assert_eq!(second.end().await.0, Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_with_what_to_do() {
+    let told = run(&["serve", "--nats-url", "nats://127.0.0.1:1"]).await.refused(1);
+    assert!(told.contains("nats://127.0.0.1:1"), "{told}");
+    assert!(told.contains("sample-receipts -- nats-server"), "{told}");
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_apart_from_a_missing_server() {
+    let server = TestServer::with(|server| server.user_and_password("till", "secret")).await;
+    let told = run(&["serve", "--nats-url", &server.url()]).await.refused(1);
+    assert!(told.to_lowercase().contains("auth"), "{told}");
+    assert!(!told.contains("sample-receipts -- nats-server"), "{told}");
+}
+
+#[tokio::test]
+async fn settings_come_from_a_file_and_a_bad_one_is_named() {
+    let server = TestServer::with(|server| server.user_and_password("till", "secret")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("good.toml"), folder.path().join("bad.toml"));
+    let url = server.url();
+    std::fs::write(&good, format!("[nats]\nservers = [\"{url}\"]\nuser = \"till\"\npassword = \"secret\"\n")).unwrap();
+    std::fs::write(&bad, "[nats]\nservers = [\"nats://localhost:4222\"]\npasword = \"secret\"\n").unwrap();
+    let mut service = Running::start(&["serve", "--config", good.to_str().unwrap()]);
+    let ready = service.line().await;
+    assert!(ready.ends_with(&url), "{ready}");
+    service.signal(Signal::TERM);
+    assert_eq!(service.end().await.0, Some(0));
+    let told = run(&["serve", "--config", bad.to_str().unwrap()]).await.refused(1);
+    assert!(told.contains("pasword") && !told.contains("secret"), "{told}");
+}
+
+#[tokio::test]
+async fn without_jetstream_the_reason_is_told() {
+    let server = TestServer::with(|server| server.jetstream(false)).await;
+    let told = run(&["serve", "--nats-url", &server.url()]).await;
+    assert_eq!(told.status, Some(1), "{told:?}");
+    assert!(told.stderr.contains("JetStream"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_bad_queue_group_is_named() {
+    let server = TestServer::start().await;
+    let ended = run(&["serve", "--nats-url", &server.url(), "--queue-group", "all of us"]).await;
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("queue_group `all of us`"), "{ended:?}");
+}

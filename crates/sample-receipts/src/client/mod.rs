@@ -13,13 +13,12 @@ use headwater::client::CommandCall;
 use sample_receipts::domain::{AddItem, AddItems, Finalize, Receipt, ReceiptClient, RemoveItem, Summary, Void};
 use serde_json::json;
 
+use self::reason::Reason;
 use self::report::{Report, recorded};
 use crate::arguments::{ClientAction, ClientArguments, CommandOptions, ReadOptions};
 use crate::complaint::Complaint;
 use crate::connect;
 use crate::output::Output;
-
-use self::reason::Reason;
 
 /// Makes one call and writes what it brought.
 pub(crate) async fn run(arguments: ClientArguments, output: &mut Output) -> Result<(), Complaint> {

@@ -98,3 +98,21 @@ const NEXT: [(&str, &str); 8] = [
     ("nats req receipts.query.receipt.get '{\"aggregateId\": \"order-1\"}'", "any NATS client will do"),
     ("nats sub 'receipts.events.>'", "for the events too"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::arguments::Arguments;
+
+    #[test]
+    fn what_to_try_next_can_be_tried() {
+        let ours = NEXT.iter().filter_map(|(command, _)| command.strip_prefix("cargo run -p sample-receipts -- "));
+        let parsed: Vec<_> = ours
+            .map(|line| Arguments::try_parse_from(format!("sample-receipts {line}").split_whitespace()))
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(parsed.len(), 6);
+    }
+}

@@ -427,3 +427,33 @@ pub fn headers<const N: usize>(lines: [(&str, &str); N]) -> HeaderMap {
     }
     headers
 }
+
+/// Another aggregate type with a command of the same name.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Plain {
+    pub count: u64,
+}
+
+impl Aggregate for Plain {
+    const TYPE: &'static str = "plain";
+    type Event = TallyEvent;
+    type Rejection = TallyRejection;
+
+    fn init(_: &AggregateId) -> Self {
+        Self::default()
+    }
+
+    fn evolve(&mut self, _: &TallyEvent) {
+        self.count += 1;
+    }
+}
+
+impl Decide<Add> for Plain {
+    fn decide(&self, command: Add, _: &CommandContext) -> Decided {
+        Ok(vec![TallyEvent::Added(Added { amount: command.amount })])
+    }
+}
+
+pub fn plain() -> AggregateType {
+    Describe::<Plain>::new().command::<Add>().build().expect("the description holds together")
+}

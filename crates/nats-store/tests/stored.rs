@@ -1,4 +1,5 @@
 //! What an append puts into the journal, as any NATS program sees it, and what a damaged journal looks like.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The journal's stream: made as the protocol says, and refused when it would not keep the guarantees.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod common;
 

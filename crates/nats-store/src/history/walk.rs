@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use headwater_core::store::Head;
 use headwater_core::{Revision, Sequence};
 use headwater_nats::event::StoredEvent;
 
@@ -32,6 +33,15 @@ impl Walk {
         walk
     }
 
+    /// Starts at the end of the history, whose last places are known, for the revisions `from` to `to`.
+    pub(super) fn from_head(head: &Head, from: Revision, to: Revision) -> Self {
+        // As if the event after the last had been found, and had named them.
+        let anchor = head.revision().next();
+        let mut walk = Self { from, to, anchor, to_fetch: VecDeque::new(), found: Vec::new() };
+        walk.step_back(head.recent());
+        walk
+    }
+
     /// A place to look up, and the revision that must stand there. None when nothing can be looked up before more
     /// has been found.
     pub(super) fn next_place(&mut self) -> Option<(Revision, Sequence)> {
@@ -42,18 +52,18 @@ impl Walk {
     pub(super) fn take(&mut self, event: StoredEvent) {
         let revision = event.recorded.revision;
         if revision == self.anchor {
-            self.step_back(&event);
+            self.step_back(&event.previous);
         }
         if (self.from..=self.to).contains(&revision) {
             self.found.push(event);
         }
     }
 
-    /// Notes the places that the anchor names. The oldest goes first, since the rest of the way depends on it; those
+    /// Notes the places that the anchor names, newest first. The oldest is looked up first, since the rest of the way depends on it; those
     /// in between are left out where they are not wanted.
-    fn step_back(&mut self, anchor: &StoredEvent) {
+    fn step_back(&mut self, places: &[Sequence]) {
         let mut oldest = None;
-        for (steps, sequence) in anchor.previous.iter().enumerate() {
+        for (steps, sequence) in places.iter().enumerate() {
             let earlier = self.anchor.get().saturating_sub(steps as u64 + 1);
             if earlier < self.from.get() {
                 break;
@@ -123,7 +133,10 @@ mod tests {
 
     /// Walks through a whole history of events that name `hop` places each; what was found and how many look-ups it took.
     fn walk(last: u64, from: u64, to: u64, hop: u64) -> (Vec<u64>, usize) {
-        let mut walk = Walk::new(event(last, hop), Revision::new(from), Revision::new(to));
+        finish(Walk::new(event(last, hop), Revision::new(from), Revision::new(to)), hop)
+    }
+
+    fn finish(mut walk: Walk, hop: u64) -> (Vec<u64>, usize) {
         let mut lookups = 0;
         while let Some((revision, sequence)) = walk.next_place() {
             assert_eq!(sequence.get(), revision.get() * 10);
@@ -154,6 +167,20 @@ mod tests {
     #[test]
     fn a_whole_history_takes_one_look_up_for_each_earlier_event() {
         assert_eq!(walk(100, 1, 100, 32).1, 99);
+    }
+
+    #[test]
+    fn from_a_known_head_its_places_are_looked_up_at_once() {
+        let head = |last: u64, known: usize| {
+            let recent = (1..=last).rev().take(known).map(|revision| Sequence::new(revision * 10)).collect();
+            Head::new(Revision::new(last), recent)
+        };
+        let mut tail = Walk::from_head(&head(100, 32), Revision::new(90), Revision::new(100));
+        assert_eq!(std::iter::from_fn(|| tail.next_place()).count(), 11, "before anything was found");
+        for (last, known, from, to) in [(100, 32, 1, 100), (100, 1, 1, 100), (100, 32, 5, 7), (33, 32, 1, 33), (1, 1, 1, 1)] {
+            let walk = Walk::from_head(&head(last, known), Revision::new(from), Revision::new(to));
+            assert_eq!(finish(walk, 32).0, (from..=to).collect::<Vec<_>>(), "{last} {known} {from} {to}");
+        }
     }
 
     #[test]

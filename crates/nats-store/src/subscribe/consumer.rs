@@ -6,8 +6,10 @@ use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use headwater_core::store::StoreError;
+use headwater_nats::connect::ConnectionStatus;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -22,7 +24,10 @@ const PULL: u64 = 500;
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
 
 /// How often the server says that it is there while it has no messages.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// After how long without a sign of life the server is taken for gone.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// How long a consumer outlives its last request, when nobody deletes it.
 const ABANDONED_AFTER: Duration = Duration::from_secs(120);
@@ -31,6 +36,8 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(120);
 pub(super) struct Consumer {
     generation: u64,
     client: async_nats::Client,
+    /// Every change since the consumer was made counts, also one while nobody asked for messages.
+    connection: watch::Receiver<ConnectionStatus>,
     inbox: String,
     messages: Subscriber,
     next_subject: String,
@@ -74,6 +81,7 @@ impl Consumer {
     pub(super) async fn create(journal: &Journal, filter: &[String], position: &Position) -> Result<Self, Unmade> {
         let name = format!("headwater-{}", Uuid::new_v4().simple());
         let (stream, api) = (&journal.stream, &journal.api);
+        let connection = api.connection.statuses();
         let (generation, client) = api.connection.current();
         let inbox = client.new_inbox();
         let failed = |error| Unmade::ForNow(StoreError::new("the client cannot subscribe").caused_by(error));
@@ -81,6 +89,7 @@ impl Consumer {
         let mut consumer = Self {
             generation,
             client,
+            connection,
             inbox,
             messages,
             next_subject: api.subject(&format!("CONSUMER.MSG.NEXT.{stream}.{name}")),
@@ -106,20 +115,19 @@ impl Consumer {
 
     /// The next message.
     pub(super) async fn next(&mut self, journal: &Journal) -> Delivery {
-        let connection = &journal.api.connection;
         loop {
-            if connection.generation() != self.generation {
-                return Delivery::Broken("the client was replaced");
-            }
-            let next = timeout(2 * HEARTBEAT + Duration::from_secs(1), connection.guard(self.messages.next())).await;
+            let next = tokio::select! {
+                biased;
+                // Messages under way when the connection dropped are lost, and nobody delivers them again.
+                _ = self.connection.changed() => return Delivery::Broken("the connection dropped"),
+                next = timeout(SILENCE, self.messages.next()) => next,
+            };
             let message = match next {
-                Ok(Ok(Some(message))) => message,
-                Ok(Ok(None)) => {
-                    connection.report_dead(self.generation);
+                Ok(Some(message)) => message,
+                Ok(None) => {
+                    journal.api.connection.report_dead(self.generation);
                     return Delivery::Broken("the subscription ended");
                 }
-                // Messages under way when the connection dropped are lost, and nobody delivers them again.
-                Ok(Err(_)) => return Delivery::Broken("the connection dropped"),
                 Err(_) => return Delivery::Broken("the server has gone silent"),
             };
             match self.look_at(message) {

@@ -1,5 +1,5 @@
 //! What the tests of the store share.
-#![allow(dead_code, unreachable_pub, reason = "each test file is a crate of its own and uses a part of it")]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its part")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -59,8 +59,8 @@ impl Walk {
         }
     }
 
-    /// Notes the places that the anchor names, newest first. The oldest is looked up first, since the rest of the way depends on it; those
-    /// in between are left out where they are not wanted.
+    /// Notes the places that the anchor names, newest first. The oldest is looked up first, since the rest of the way
+    /// depends on it; those in between are left out where they are not wanted.
     fn step_back(&mut self, places: &[Sequence]) {
         let mut oldest = None;
         for (steps, sequence) in places.iter().enumerate() {
@@ -177,7 +177,9 @@ mod tests {
         };
         let mut tail = Walk::from_head(&head(100, 32), Revision::new(90), Revision::new(100));
         assert_eq!(std::iter::from_fn(|| tail.next_place()).count(), 11, "before anything was found");
-        for (last, known, from, to) in [(100, 32, 1, 100), (100, 1, 1, 100), (100, 32, 5, 7), (33, 32, 1, 33), (1, 1, 1, 1)] {
+        for (last, known, from, to) in
+            [(100, 32, 1, 100), (100, 1, 1, 100), (100, 32, 5, 7), (33, 32, 1, 33), (1, 1, 1, 1)]
+        {
             let walk = Walk::from_head(&head(last, known), Revision::new(from), Revision::new(to));
             assert_eq!(finish(walk, 32).0, (from..=to).collect::<Vec<_>>(), "{last} {known} {from} {to}");
         }

@@ -50,7 +50,10 @@ impl Instance {
             Some(Question::Health) => return self.take_health_question(reply),
             Some(Question::Schema) => match self.schema(message) {
                 Ok(part) => part,
-                Err(failure) => return self.turn_away(&reply, &failure, arrived),
+                Err(failure) => {
+                    self.turn_away(&reply, &failure, arrived);
+                    return;
+                }
             },
         };
         self.send_now(&reply, &Reply::result(answer));

@@ -108,6 +108,10 @@ impl Instance {
         self.subjects.service()
     }
 
+    pub(crate) fn count_answer(&self, sent: bool) {
+        self.answered.add(u64::from(sent));
+    }
+
     pub(crate) fn link(&self) -> Arc<Link> {
         Arc::clone(&self.link.read().unwrap_or_else(PoisonError::into_inner))
     }

@@ -214,7 +214,7 @@ impl Presence {
         let (begun, answered) = (Instant::now(), instance.answered.get());
         instance.phase.reach(Phase::Leaving);
         self.requests.dismiss();
-        self.requests.ended(LEAVE_WITHIN.min(self.drain_timeout)).await;
+        self.requests.ended(LEAVE_WITHIN.min(self.drain_timeout / 2)).await;
         instance.phase.reach(Phase::Draining);
 
         instance.tasks.close();

@@ -45,13 +45,13 @@ impl Reply {
 }
 
 impl Instance {
-    /// Hands an answer to the client of the moment, and to the next one if that has died.
-    pub(crate) async fn send(&self, to: &Subject, reply: &Reply) {
+    /// Hands an answer to the client of the moment, and to the next one if that has died. Says whether one took it.
+    pub(crate) async fn send(&self, to: &Subject, reply: &Reply) -> bool {
         let until = Instant::now() + GRACE;
         let mut link = self.link();
         loop {
             let error = match timeout_at(until, publish(&link.client, to, reply)).await {
-                Ok(Ok(())) => return self.answered.add(1),
+                Ok(Ok(())) => return true,
                 Ok(Err(error)) if error.kind() == PublishErrorKind::Send => error,
                 Ok(Err(error)) => return self.unsent(&error),
                 Err(_) => return self.unsent(&"no connection took it in time"),
@@ -66,25 +66,27 @@ impl Instance {
         }
     }
 
-    /// Hands an answer to the client if that takes it at once. It does unless thousands of answers wait before it.
-    pub(crate) fn send_now(&self, to: &Subject, reply: &Reply) {
+    /// Hands an answer to the client if that takes it at once, and says whether. It does unless thousands of answers wait
+    /// before it.
+    pub(crate) fn send_now(&self, to: &Subject, reply: &Reply) -> bool {
         let link = self.link();
         // The loop that takes requests in may have used up its turn; that must not make a free place look taken.
         match unconstrained(publish(&link.client, to, reply)).now_or_never() {
-            Some(Ok(())) => self.answered.add(1),
+            Some(Ok(())) => true,
             Some(Err(error)) => {
                 if error.kind() == PublishErrorKind::Send {
                     self.connection.report_dead(link.generation);
                 }
-                self.unsent(&error);
+                self.unsent(&error)
             }
             None => self.unsent(&"too many answers wait to be sent"),
         }
     }
 
-    fn unsent(&self, why: &dyn std::fmt::Display) {
+    fn unsent(&self, why: &dyn std::fmt::Display) -> bool {
         self.strays.unsent.add(1);
         tracing::debug!(service = %self.name(), instance = self.id, %why, "an answer could not be sent");
+        false
     }
 }
 

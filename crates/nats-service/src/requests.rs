@@ -1,9 +1,9 @@
 //! One subscription for requests, and how to leave it without losing any.
 //!
 //! `Subscriber::drain` is not enough for that: async-nats forgets the subscription the next time its connection task wakes,
-//! whether or not the server has seen the UNSUB by then, and what the server sends in between is dropped (10 to 30 requests a
-//! time with 128 callers, measured). What does hold is an UNSUB with a number: server and client both stop after exactly that
-//! many messages. So the number is set a little ahead of what is under way, and the callers themselves bring the end about.
+//! whether or not the server has seen the UNSUB by then, and drops what the server sends in between (up to 30 requests a time
+//! with 128 callers, measured). What does hold is an UNSUB with a number: server and client both stop after exactly that many
+//! messages. So the number is set ahead of what can be under way, and the callers themselves bring the end about.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,17 +14,25 @@ use async_nats::{Client, Message, Statistics, Subscriber};
 use futures_util::StreamExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long arrivals are counted, to know how many may be under way.
-const WINDOW: Duration = Duration::from_millis(50);
+/// The time over which arrivals are counted.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long a subscription is watched that has been idle, before it is believed to be.
+const GLANCE: Duration = Duration::from_millis(50);
 
 /// When no request has come for so long, none is under way.
-const QUIET: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(250);
 
-/// How long callers may take to bring about the end that was agreed on with the server.
-const AT_MOST: Duration = Duration::from_secs(1);
+/// How many messages ahead the end is set, and how long callers may take to bring it about before the next, nearer one is
+/// tried. Each is an eighth of a second's worth of requests at least, for a subscription that did not reach the one before.
+const ENDS: [(u64, Duration); 3] =
+    [(256, Duration::from_secs(1)), (32, Duration::from_millis(500)), (4, Duration::from_millis(250))];
 
 /// How long the client may take to pass a word on to the server.
 const PASSED_ON: Duration = Duration::from_millis(500);
+
+/// How long the last messages may take to come.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// A subscription for requests.
 pub(crate) struct Requests {
@@ -35,12 +43,47 @@ pub(crate) struct Requests {
     delivered: u64,
     /// How often the client had connected when the first of them came.
     connects: u64,
+    recent: Recent,
+}
+
+/// Arrivals in this period and the one before.
+struct Recent {
+    since: Instant,
+    now: u64,
+    before: u64,
+}
+
+/// How taking requests went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// They kept coming, or may have.
+    Some,
+    /// It has become quiet.
+    None,
+    /// The subscription has ended.
+    TheLast,
+}
+
+impl Recent {
+    fn turn(&mut self, at: Instant) {
+        let age = at.duration_since(self.since);
+        if age >= PERIOD {
+            self.before = if age < 2 * PERIOD { self.now } else { 0 };
+            (self.since, self.now) = (at, 0);
+        }
+    }
+
+    /// The most that arrived in one of the last two periods.
+    fn most(&mut self) -> u64 {
+        self.turn(Instant::now());
+        self.now.max(self.before)
+    }
 }
 
 impl Requests {
     pub(crate) fn new(subscriber: Subscriber, client: &Client) -> Self {
-        let statistics = client.statistics();
-        Self { subscriber, client: client.clone(), statistics, delivered: 0, connects: 0 }
+        let recent = Recent { since: Instant::now(), now: 0, before: 0 };
+        Self { subscriber, client: client.clone(), statistics: client.statistics(), delivered: 0, connects: 0, recent }
     }
 
     /// The next request; none when the subscription has ended.
@@ -50,6 +93,8 @@ impl Requests {
             self.connects = self.connected_times();
         }
         self.delivered += 1;
+        self.recent.turn(Instant::now());
+        self.recent.now += 1;
         Some(message)
     }
 
@@ -58,41 +103,60 @@ impl Requests {
         if self.client.connection_state() != State::Connected {
             // Nothing is under way, and the client does not subscribe anew for somebody who does not listen.
             let _ = timeout(PASSED_ON, self.subscriber.unsubscribe()).await;
-            self.take_until(Instant::now() + PASSED_ON, PASSED_ON, &mut take).await;
+            self.take_for(PASSED_ON, &mut take).await;
             return;
         }
-        let before = self.delivered;
-        if self.take_until(Instant::now() + WINDOW, WINDOW, &mut take).await {
+        if self.recent.most() == 0 && self.take_for(GLANCE, &mut take).await == Taken::TheLast {
             return;
         }
-        let recent = self.delivered - before;
-        if recent > 0 && self.counts_hold() {
-            // Twice what came in the window: far more than the few milliseconds' worth that can be under way.
-            let last = self.delivered + 2 * recent + 16;
-            let passed_on = timeout(PASSED_ON, self.subscriber.unsubscribe_after(last)).await;
-            if matches!(passed_on, Ok(Ok(()))) && self.take_until(Instant::now() + AT_MOST, QUIET, &mut take).await {
-                return self.check_counts().await;
-            }
+        if self.recent.most() > 0 && self.end_with_callers(&mut take).await == Taken::TheLast {
+            return;
         }
-        // It has become quiet, so nothing is under way while the client forgets the subscription.
+        // It is quiet, so nothing is under way while the client forgets the subscription.
         let _ = timeout(PASSED_ON, self.subscriber.drain()).await;
-        self.take_until(Instant::now() + AT_MOST, AT_MOST, &mut take).await;
+        self.take_for(LAST_CALL, &mut take).await;
     }
 
-    /// Takes requests until the subscription ends, or none has come for `pause`, or until `limit`. Says whether it ended.
-    async fn take_until(&mut self, limit: Instant, pause: Duration, take: &mut impl FnMut(&Message)) -> bool {
+    /// Agrees with the server on a last message and takes requests until it has come.
+    async fn end_with_callers(&mut self, take: &mut impl FnMut(&Message)) -> Taken {
+        let mut busy = self.recent.most() / 8;
+        for (ahead, limit) in ENDS {
+            if !self.counts_hold() {
+                return Taken::Some;
+            }
+            let last = self.delivered + ahead.max(std::mem::take(&mut busy));
+            if !matches!(timeout(PASSED_ON, self.subscriber.unsubscribe_after(last)).await, Ok(Ok(()))) {
+                return Taken::Some;
+            }
+            match self.take_for(limit, take).await {
+                Taken::Some => {}
+                Taken::None => return Taken::None,
+                Taken::TheLast => {
+                    self.check_counts().await;
+                    return Taken::TheLast;
+                }
+            }
+        }
+        Taken::Some
+    }
+
+    /// Takes requests until the subscription ends, or none has come for a while, or for `limit`.
+    async fn take_for(&mut self, limit: Duration, take: &mut impl FnMut(&Message)) -> Taken {
+        let end = Instant::now() + limit;
         loop {
-            match timeout_at(limit.min(Instant::now() + pause), self.next()).await {
+            let quiet = Instant::now() + QUIET;
+            match timeout_at(end.min(quiet), self.next()).await {
                 Ok(Some(message)) => take(&message),
-                Ok(None) => return true,
-                Err(_) => return false,
+                Ok(None) => return Taken::TheLast,
+                Err(_) if quiet < end => return Taken::None,
+                Err(_) => return Taken::Some,
             }
         }
     }
 
     /// Whether server and client count the same: a server counts anew on every connection, the client goes on.
     fn counts_hold(&self) -> bool {
-        self.connects == self.connected_times()
+        self.delivered == 0 || self.connects == self.connected_times()
     }
 
     /// If the connection was lost just when the number was set, the server may be waiting for more messages than the client

@@ -15,8 +15,22 @@
 //! # }
 //! ```
 //!
-//! How an append is guarded, and what becomes of one whose acknowledgement is lost, is told in `append/settle.rs`; how
-//! a history is loaded without a search, in `history/mod.rs`; what a stream must be like, in `stream/compare.rs`.
+//! What it promises, and the test that shows it:
+//!
+//! | promise | test |
+//! |---|---|
+//! | what the port promises, on one server and on a replicated journal | `tests/conformance.rs`, `tests/cluster.rs` |
+//! | a stream that could lose or change events is refused, by the name of the field | `tests/stream.rs` |
+//! | a confirmed event is stored once, over `kill -9` too; a refused one is not stored later | `tests/faults.rs` |
+//! | a lost acknowledgement is settled as what it was, or called unknown | `tests/faults.rs` |
+//! | a gap or a foreign message in a history is an error with aggregate and revision | `tests/stored.rs` |
+//! | a subscription has no gaps, over restarts and dropped connections | `tests/faults.rs` |
+//!
+//! How an append is settled is told in `append/settle.rs`; how a history is loaded without a search, in
+//! `history/mod.rs`; what a stream must be like, in `stream/compare.rs`.
+//!
+//! Limits: an append holds at most 1000 events and 8 MiB. An append that was stored before is recognised while its id
+//! is in the stream's duplicate window, or when its head is where the history ended before it was stored.
 #![deny(missing_docs)]
 
 mod api;
@@ -27,6 +41,7 @@ mod error;
 mod fetch;
 mod history;
 mod journal;
+mod snapshots;
 mod stats;
 mod store;
 mod stream;
@@ -34,6 +49,7 @@ mod subscribe;
 
 pub use config::{Manage, Placement, StoreConfig};
 pub use error::{OpenError, OpenErrorKind};
+pub use snapshots::{JetStreamSnapshots, SnapshotConfig};
 pub use stats::StoreStats;
 pub use store::JetStreamStore;
 

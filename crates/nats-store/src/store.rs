@@ -8,7 +8,7 @@ use headwater_core::store::{
     Append, AppendError, Appended, EventFilter, EventStore, EventStream, Freshness, Head, History, ReadError,
     ReadOptions, StartFrom, StoreError,
 };
-use headwater_nats::connect::{ConnectErrorKind, Connection};
+use headwater_nats::connect::{ConnectError, ConnectErrorKind, Connection};
 use headwater_nats::subject::Subjects;
 
 use crate::MINIMUM_SERVER;
@@ -49,14 +49,7 @@ impl JetStreamStore {
     /// what it is and what it must be.
     pub async fn open(connection: Connection, config: StoreConfig) -> Result<Self, OpenError> {
         config.validate()?;
-        let (major, minor) = MINIMUM_SERVER;
-        connection.require_version(major, minor).map_err(|error| {
-            let kind = match error.kind() {
-                ConnectErrorKind::UnsupportedServer => OpenErrorKind::UnsupportedServer,
-                _ => OpenErrorKind::Unavailable,
-            };
-            OpenError::new(kind, error.to_string()).caused_by(error)
-        })?;
+        require_server(&connection)?;
         let api = Api::new(connection);
         let subjects = Subjects::new(config.service.clone());
         stream::ensure(&api, &subjects, &config).await?;
@@ -107,4 +100,17 @@ impl EventStore for JetStreamStore {
     async fn check(&self) -> Result<(), StoreError> {
         stream::check(&self.journal).await
     }
+}
+
+/// Refuses a server that is too old.
+pub(crate) fn require_server(connection: &Connection) -> Result<(), OpenError> {
+    let (major, minor) = MINIMUM_SERVER;
+    let refused = |error: ConnectError| {
+        let kind = match error.kind() {
+            ConnectErrorKind::UnsupportedServer => OpenErrorKind::UnsupportedServer,
+            _ => OpenErrorKind::Unavailable,
+        };
+        OpenError::new(kind, error.to_string()).caused_by(error)
+    };
+    connection.require_version(major, minor).map(drop).map_err(refused)
 }

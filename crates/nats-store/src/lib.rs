@@ -15,6 +15,8 @@
 //! # }
 //! ```
 //!
+//! [`JetStreamSnapshots`] keeps the snapshots of its aggregates in a key-value bucket beside it.
+//!
 //! What it promises, and the test that shows it:
 //!
 //! | promise | test |
@@ -25,6 +27,7 @@
 //! | a lost acknowledgement is settled as what it was, or called unknown | `tests/faults.rs` |
 //! | a gap or a foreign message in a history is an error with aggregate and revision | `tests/stored.rs` |
 //! | a subscription has no gaps, over restarts and dropped connections | `tests/faults.rs` |
+//! | a cold load with a snapshot takes a constant number of messages; a bad snapshot changes nothing | `tests/snapshots.rs` |
 //!
 //! How an append is settled is told in `append/settle.rs`; how a history is loaded without a search, in
 //! `history/mod.rs`; what a stream must be like, in `stream/compare.rs`.

@@ -65,7 +65,7 @@ impl Journal {
     async fn publish_one(&self, message: &EventMessage, limit: Duration) -> Published {
         let EventMessage { subject, headers, payload } = message.clone();
         match self.api.request(subject, Some(headers), payload, limit).await {
-            Ok(answer) => self.read_ack(&answer.payload, None),
+            Ok(answer) => read_ack(&self.stream, &answer.payload, None),
             Err(none) => none.into(),
         }
     }
@@ -102,7 +102,7 @@ impl Journal {
         let limit = deadline.saturating_duration_since(Instant::now());
         let EventMessage { subject, headers, payload } = commit;
         match self.api.request_after(send_others, subject, Some(headers), payload, limit).await {
-            Ok(answer) => self.read_ack(&answer.payload, Some((&id, messages.len()))),
+            Ok(answer) => read_ack(&self.stream, &answer.payload, Some((&id, messages.len()))),
             Err(none) => none.into(),
         }
     }
@@ -116,25 +116,26 @@ impl Journal {
             Err(error) => Err(StoreError::new("atomic batches are not to be had").caused_by(error)),
         }
     }
+}
 
-    fn read_ack(&self, payload: &[u8], batch: Option<(&str, usize)>) -> Published {
-        let ack = match api::parse::<Ack>(payload) {
-            Ok(Ok(ack)) => ack,
-            Ok(Err(error)) => return refused(error),
-            Err(unreadable) => return Published::Lost(unreadable),
-        };
-        if ack.stream != self.stream {
-            let wrong = format!("the stream {} took what was meant for {}", ack.stream, self.stream);
-            return Published::Refused(Refusal::Unable(StoreError::new(wrong)));
-        }
-        if ack.duplicate {
-            return Published::Duplicate { sequence: ack.seq };
-        }
-        if batch.is_some_and(|(id, count)| ack.batch.as_deref() != Some(id) || ack.count != Some(count)) {
-            return Published::Lost(StoreError::new("the server did not acknowledge the batch as one"));
-        }
-        Published::Stored { last: ack.seq }
+/// What an acknowledgement from `stream` says; of a batch, given its id and number of messages, it has to say both.
+fn read_ack(stream: &str, payload: &[u8], batch: Option<(&str, usize)>) -> Published {
+    let ack = match api::parse::<Ack>(payload) {
+        Ok(Ok(ack)) => ack,
+        Ok(Err(error)) => return refused(error),
+        Err(unreadable) => return Published::Lost(unreadable),
+    };
+    if ack.stream != stream {
+        let wrong = format!("the stream {} took what was meant for {stream}", ack.stream);
+        return Published::Refused(Refusal::Unable(StoreError::new(wrong)));
     }
+    if ack.duplicate {
+        return Published::Duplicate { sequence: ack.seq };
+    }
+    if batch.is_some_and(|(id, count)| ack.batch.as_deref() != Some(id) || ack.count != Some(count)) {
+        return Published::Lost(StoreError::new("the server did not acknowledge the batch as one"));
+    }
+    Published::Stored { last: ack.seq }
 }
 
 #[derive(Deserialize)]
@@ -190,6 +191,31 @@ mod tests {
 
     fn answer(code: u16, err_code: u32) -> Published {
         refused(ApiError { code, err_code, description: "wrong last sequence: 7".to_owned() })
+    }
+
+    #[test]
+    fn an_acknowledgement_is_believed_only_if_it_is_ours_and_whole() {
+        let ack = |text: &str, batch| read_ack("RECEIPTS_JOURNAL", text.as_bytes(), batch);
+        let batch = Some(("b1", 3));
+        assert!(matches!(ack(r#"{"stream":"RECEIPTS_JOURNAL","seq":7}"#, None), Published::Stored { last: 7 }));
+        let duplicate = r#"{"stream":"RECEIPTS_JOURNAL","seq":7,"duplicate":true}"#;
+        assert!(matches!(ack(duplicate, None), Published::Duplicate { sequence: 7 }));
+        let whole = r#"{"stream":"RECEIPTS_JOURNAL","seq":7,"batch":"b1","count":3}"#;
+        assert!(matches!(ack(whole, batch), Published::Stored { last: 7 }));
+        // A server that knows no batches acknowledges the last message alone.
+        for partial in [
+            r#"{"stream":"RECEIPTS_JOURNAL","seq":7}"#,
+            r#"{"stream":"RECEIPTS_JOURNAL","seq":7,"batch":"b1","count":2}"#,
+            r#"{"stream":"RECEIPTS_JOURNAL","seq":7,"batch":"b2","count":3}"#,
+        ] {
+            assert!(matches!(ack(partial, batch), Published::Lost(_)), "{partial}");
+        }
+        assert!(matches!(ack(r#"{"stream":"OTHER","seq":7}"#, None), Published::Refused(Refusal::Unable(_))));
+        for unreadable in ["", "{}", "null", "7", r#"{"stream":"RECEIPTS_JOURNAL"}"#] {
+            assert!(matches!(ack(unreadable, None), Published::Lost(_)), "{unreadable}");
+        }
+        let error = r#"{"error":{"code":400,"err_code":10071,"description":"x"},"stream":"RECEIPTS_JOURNAL","seq":0}"#;
+        assert!(matches!(ack(error, None), Published::Refused(Refusal::Moved)));
     }
 
     #[test]

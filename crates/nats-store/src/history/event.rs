@@ -26,10 +26,19 @@ impl Journal {
         deadline: Instant,
     ) -> Result<Option<StoredEvent>, ReadError> {
         let which = self.last_of(aggregate);
-        let Some(message) = self.fetch_by(&which, freshness, deadline).await? else {
+        let Some(mut message) = self.fetch_by(&which, freshness, deadline).await? else {
             return Ok(None);
         };
-        let what = match self.decode(aggregate, &message) {
+        let mut found = self.decode(aggregate, &message);
+        if found.is_err() && freshness == Freshness::Fast {
+            // A replica may be damaged where others are not.
+            match self.fetch_by(&which, Freshness::Leader, deadline).await? {
+                Some(other) => message = other,
+                None => return Ok(None),
+            }
+            found = self.decode(aggregate, &message);
+        }
+        let what = match found {
             Ok(event) => return Ok(Some(event)),
             Err(what) => what,
         };

@@ -23,8 +23,9 @@ pub(crate) use compare::{Drift, compare};
 /// How long opening a store may try, an election of a leader included.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long one request may take; creating a replicated stream waits for an election.
-const ONE_REQUEST: Duration = Duration::from_secs(5);
+/// How long one request may take before it is sent again. A server of a cluster leaves requests about a stream
+/// unanswered that is being made at the moment.
+const ONE_REQUEST: Duration = Duration::from_millis(1500);
 
 /// A stream's configuration as the server has it.
 pub(crate) type StreamConfig = Map<String, Value>;

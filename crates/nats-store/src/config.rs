@@ -33,6 +33,9 @@ pub struct StoreConfig {
     /// What to do about the stream when the store is opened. Default: create it when it is missing.
     #[serde(default)]
     pub manage: Manage,
+    /// When appends share an atomic batch. Default: when that is cheaper.
+    #[serde(default)]
+    pub commit: CommitMode,
     /// On how many servers every event is kept, 1 to 5. Default 1, which is for development: with 3 the journal survives
     /// the loss of a server.
     #[serde(default = "one")]
@@ -87,6 +90,24 @@ pub enum Manage {
     Update,
 }
 
+/// When appends share an atomic batch.
+///
+/// Whatever the mode, several events of one append are one batch, all or none, and a replicated stream or a server that
+/// cannot be trusted with batches over several aggregates (2.14.3 and older) never gets a shared one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum CommitMode {
+    /// Appends of several events share; those of one event go out at once, unless measurements show that the server
+    /// syncs every write and enough of them wait for sharing to be cheaper.
+    #[default]
+    Auto,
+    /// None share: every append goes out at once. For comparison, and for the lowest latency at a low load.
+    Pipelined,
+    /// All share, also those of one event.
+    Grouped,
+}
+
 /// Where in a cluster a stream is to live.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -104,6 +125,7 @@ impl StoreConfig {
         Self {
             service,
             manage: Manage::default(),
+            commit: CommitMode::default(),
             replicas: one(),
             placement: Placement::default(),
             max_bytes: None,
@@ -122,6 +144,12 @@ impl StoreConfig {
     #[must_use]
     pub fn manage(self, manage: Manage) -> Self {
         Self { manage, ..self }
+    }
+
+    /// Sets [`commit`](Self#structfield.commit).
+    #[must_use]
+    pub fn commit(self, commit: CommitMode) -> Self {
+        Self { commit, ..self }
     }
 
     /// Sets [`replicas`](Self#structfield.replicas).

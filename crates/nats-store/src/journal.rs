@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::api::Api;
 use crate::config::StoreConfig;
+use crate::group::Group;
 use crate::stats::Counters;
 
 /// Atomic batches under way at once. The server takes 50 for each stream, from all instances together, and commits
@@ -29,12 +30,17 @@ pub(crate) struct Journal {
     pub(crate) lookups: Semaphore,
     /// Room for atomic batches.
     pub(crate) batches: Semaphore,
+    /// Appends that share a batch.
+    pub(crate) group: Group,
 }
 
 impl Journal {
-    pub(crate) fn new(api: Api, subjects: Subjects, config: StoreConfig) -> Arc<Self> {
+    /// The journal, with its committing task. The stream has `replicas` replicas.
+    pub(crate) fn new(api: Api, subjects: Subjects, config: StoreConfig, replicas: u64) -> Arc<Self> {
         let stream = subjects.journal_stream();
-        Arc::new(Self {
+        let (group, waiting) = Group::new(config.commit, replicas > 1);
+        let journal = Arc::new(Self {
+            group,
             direct_get: api.subject(&format!("DIRECT.GET.{stream}")),
             leader_get: api.subject(&format!("STREAM.MSG.GET.{stream}")),
             lookups: Semaphore::new(config.read_concurrency),
@@ -44,7 +50,10 @@ impl Journal {
             subjects,
             config,
             stream,
-        })
+        });
+        // It ends when the journal does: the way to it is in there.
+        tokio::spawn(waiting.commit(Arc::downgrade(&journal)));
+        journal
     }
 
     /// The last event of this aggregate.

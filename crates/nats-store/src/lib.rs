@@ -27,9 +27,10 @@
 //! | a lost acknowledgement is settled as what it was, or called unknown | `tests/faults.rs` |
 //! | a gap or a foreign message in a history is an error with aggregate and revision | `tests/stored.rs` |
 //! | a subscription has no gaps, over restarts and dropped connections | `tests/faults.rs` |
+//! | appends that share a batch are each whole, and one that is refused holds up no other | `tests/group.rs` |
 //! | a cold load with a snapshot takes a constant number of messages; a bad snapshot changes nothing | `tests/snapshots.rs` |
 //!
-//! How an append is settled is told in `append/settle.rs`; how a history is loaded without a search, in
+//! How an append is settled is told in `append/settle.rs`; when appends share a batch, in `group/mod.rs`; how a history is loaded without a search, in
 //! `history/mod.rs`; what a stream must be like, in `stream/compare.rs`.
 //!
 //! Limits: an append holds at most 1000 events and 8 MiB. An append that was stored before is recognised while its id
@@ -42,6 +43,7 @@ mod backoff;
 mod config;
 mod error;
 mod fetch;
+mod group;
 mod history;
 mod journal;
 mod snapshots;
@@ -50,10 +52,10 @@ mod store;
 mod stream;
 mod subscribe;
 
-pub use config::{Manage, Placement, StoreConfig};
+pub use config::{CommitMode, Manage, Placement, StoreConfig};
 pub use error::{OpenError, OpenErrorKind};
 pub use snapshots::{JetStreamSnapshots, SnapshotConfig};
-pub use stats::StoreStats;
+pub use stats::{GroupStats, StoreStats};
 pub use store::JetStreamStore;
 
 /// The oldest server the store works with, as major and minor version: the first with atomic batches.

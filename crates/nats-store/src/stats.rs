@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use crate::config::CommitMode;
+
 /// What a store has done since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,6 +17,12 @@ pub struct StoreStats {
     pub events: u64,
     /// Atomic batches that were sent, those sent again included.
     pub batches: u64,
+    /// Appends that were stored by a batch made for sharing, alone in it or not.
+    pub grouped: u64,
+    /// Shared batches that were refused because of some of their appends, and taken apart.
+    pub taken_apart: u64,
+    /// How appends are grouped, and why.
+    pub group: GroupStats,
     /// Appends refused because the aggregate had moved on.
     pub conflicts: u64,
     /// Appends that had been stored by an earlier attempt.
@@ -37,12 +45,29 @@ pub struct StoreStats {
     pub hedged: u64,
 }
 
+/// How appends are grouped at the moment, and what that rests on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct GroupStats {
+    /// The mode that was set.
+    pub mode: CommitMode,
+    /// Whether one-event appends share batches now; several-event ones do unless the mode or the stream forbids it.
+    pub grouping_singles: bool,
+    /// What a plain publish costs the server under load, in microseconds; none before it was measured.
+    pub single_micros: Option<u64>,
+    /// What a batch costs before its messages are counted, in microseconds; none before one was sent.
+    pub batch_micros: Option<u64>,
+}
+
 /// The numbers behind [`StoreStats`], counted from many tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) appends: Counter,
     pub(crate) events: Counter,
     pub(crate) batches: Counter,
+    pub(crate) grouped: Counter,
+    pub(crate) taken_apart: Counter,
     pub(crate) conflicts: Counter,
     pub(crate) duplicates: Counter,
     pub(crate) unknowns: Counter,
@@ -56,11 +81,14 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn snapshot(&self) -> StoreStats {
+    pub(crate) fn snapshot(&self, group: GroupStats) -> StoreStats {
         StoreStats {
             appends: self.appends.get(),
             events: self.events.get(),
             batches: self.batches.get(),
+            grouped: self.grouped.get(),
+            taken_apart: self.taken_apart.get(),
+            group,
             conflicts: self.conflicts.get(),
             duplicates: self.duplicates.get(),
             unknowns: self.unknowns.get(),

@@ -52,14 +52,14 @@ impl JetStreamStore {
         require_server(&connection)?;
         let api = Api::new(connection);
         let subjects = Subjects::new(config.service.clone());
-        stream::ensure(&api, &subjects, &config).await?;
-        Ok(Self { journal: Journal::new(api, subjects, config) })
+        let replicas = stream::ensure(&api, &subjects, &config).await?;
+        Ok(Self { journal: Journal::new(api, subjects, config, replicas) })
     }
 
     /// What the store has done since it was opened.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
-        self.journal.counters.snapshot()
+        self.journal.counters.snapshot(self.journal.group.stats())
     }
 
     /// The connection it uses.

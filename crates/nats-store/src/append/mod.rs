@@ -9,6 +9,8 @@ use std::time::Duration;
 use headwater_core::Revision;
 use headwater_core::store::{Append, AppendError, Appended, Head, StoreError};
 
+pub(crate) use self::message::EventMessage;
+pub(crate) use self::publish::{Published, Refusal};
 use crate::journal::Journal;
 use message::SizeLimits;
 use settle::Settlement;
@@ -50,7 +52,7 @@ impl Journal {
             AppendError::Unavailable { aggregate: append.aggregate.clone(), source }
         })?;
         let limits = SizeLimits { event: self.config.max_event_size, message: client.max_payload() };
-        let messages = message::messages(&self.subjects, append, limits)?;
+        let messages = message::messages(&self.subjects, append, limits)?.into();
         Settlement::new(self, append, &messages).run().await
     }
 }

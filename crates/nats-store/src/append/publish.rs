@@ -55,7 +55,7 @@ pub(crate) enum Refusal {
 
 impl Journal {
     /// Sends messages once and waits for the acknowledgement, at most for `limit`.
-    pub(crate) async fn publish(&self, messages: &[EventMessage], limit: Duration) -> Published {
+    pub(crate) async fn publish(&self, messages: &[&EventMessage], limit: Duration) -> Published {
         match messages {
             [message] => self.publish_one(message, limit).await,
             messages => self.publish_batch(messages, limit).await,
@@ -71,7 +71,7 @@ impl Journal {
     }
 
     /// All but the last are sent without waiting; the last one commits, and its answer is the batch's.
-    pub(crate) async fn publish_batch(&self, messages: &[EventMessage], limit: Duration) -> Published {
+    pub(crate) async fn publish_batch(&self, messages: &[&EventMessage], limit: Duration) -> Published {
         let Some((last, others)) = messages.split_last() else {
             return Published::NotSent(StoreError::new("a batch without messages"));
         };

@@ -5,6 +5,7 @@
 //! that no late copy of it can be stored either. That an event is not found proves nothing, because the message
 //! may still be on its way; then the same message is sent again, which the server takes at most once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::store::{
@@ -33,7 +34,7 @@ const MOST_MISSES: u32 = 5;
 pub(super) struct Settlement<'a> {
     journal: &'a Journal,
     append: &'a Append,
-    messages: &'a [EventMessage],
+    messages: &'a Arc<[EventMessage]>,
     /// Set when the first attempt has had its time.
     deadline: Option<Instant>,
     /// Whether an attempt was sent whose fate is not known.
@@ -61,7 +62,7 @@ enum Found {
 }
 
 impl<'a> Settlement<'a> {
-    pub(super) fn new(journal: &'a Journal, append: &'a Append, messages: &'a [EventMessage]) -> Self {
+    pub(super) fn new(journal: &'a Journal, append: &'a Append, messages: &'a Arc<[EventMessage]>) -> Self {
         Self {
             journal,
             append,
@@ -77,7 +78,7 @@ impl<'a> Settlement<'a> {
     pub(super) async fn run(mut self) -> Result<Appended, AppendError> {
         loop {
             let limit = self.journal.config.ack_timeout.get().min(self.remaining());
-            let published = self.journal.publish(self.messages, limit).await;
+            let published = self.journal.send(self.append, self.messages, limit).await;
             self.deadline.get_or_insert_with(|| Instant::now() + self.journal.config.settle_timeout.get());
             let setback = match self.judge(published).await {
                 Step::Done(outcome) => return outcome,

@@ -52,7 +52,7 @@ pub(crate) struct StreamState {
 }
 
 /// Makes sure that the journal's stream is there and keeps the guarantees.
-pub(crate) async fn ensure(api: &Api, subjects: &Subjects, config: &StoreConfig) -> Result<(), OpenError> {
+pub(crate) async fn ensure(api: &Api, subjects: &Subjects, config: &StoreConfig) -> Result<u64, OpenError> {
     let owner = Owner { api, subjects, config, name: subjects.journal_stream(), deadline: Instant::now() + PATIENCE };
     let found = match owner.info().await? {
         Some(found) => found,
@@ -60,20 +60,22 @@ pub(crate) async fn ensure(api: &Api, subjects: &Subjects, config: &StoreConfig)
         None => owner.create().await?,
     };
     let drifts = compare(&found.config, subjects, config);
+    let replicas = found.config.get("num_replicas").and_then(Value::as_u64).unwrap_or(1);
     let harmful: Vec<&Drift> = drifts.iter().filter(|drift| drift.breaks_guarantees(config.manage)).collect();
     if !harmful.is_empty() {
         return Err(owner.unsafe_stream(&harmful));
     }
     if drifts.is_empty() {
-        return Ok(());
+        return Ok(replicas);
     }
     if config.manage == Manage::Update {
-        return owner.update(found.config, &drifts).await;
+        owner.update(found.config, &drifts).await?;
+        return Ok(config.replicas.into());
     }
     for Drift { field, found, wanted, .. } in &drifts {
         warn!(stream = owner.name, field, found, wanted, "the journal's stream differs from the settings");
     }
-    Ok(())
+    Ok(replicas)
 }
 
 /// Asks what the server says of the stream now.

@@ -16,9 +16,9 @@ use headwater_nats::event::StoredEvent;
 use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
-use super::conflict;
 use super::message::EventMessage;
 use super::publish::{Published, Refusal};
+use super::{GRACE, conflict};
 use crate::backoff::Backoff;
 use crate::history::head_at;
 use crate::journal::{Journal, Which};
@@ -29,6 +29,9 @@ const SEARCHED: u64 = 2 * MAX_EVENTS_PER_APPEND as u64;
 /// How often a batch that is said to hold a known event is sent while no such event is found. On a replicated stream
 /// the event may still be on its way into the history.
 const MOST_MISSES: u32 = 5;
+
+/// How often an append that could not even be sent is tried.
+const MOST_UNSENT: u32 = 3;
 
 /// One append on its way to an answer.
 pub(super) struct Settlement<'a> {
@@ -42,6 +45,7 @@ pub(super) struct Settlement<'a> {
     /// Whether others were seen to write to the same history.
     contended: bool,
     misses: u32,
+    unsent: u32,
     backoff: Backoff,
 }
 
@@ -71,6 +75,7 @@ impl<'a> Settlement<'a> {
             unsure: false,
             contended: false,
             misses: 0,
+            unsent: 0,
             backoff: Backoff::new(Duration::from_millis(5), Duration::from_millis(500)),
         }
     }
@@ -90,7 +95,9 @@ impl<'a> Settlement<'a> {
                 return Err(self.give_up(setback));
             }
             sleep(pause).await;
-            if let Err(down) = self.journal.api.connection.ready(self.remaining()).await {
+            // Without an attempt under way nothing is lost by giving up soon.
+            let patience = if self.unsure { self.remaining() } else { self.remaining().min(GRACE) };
+            if let Err(down) = self.journal.api.connection.ready(patience).await {
                 return Err(self.give_up(StoreError::new("the connection to NATS is down").caused_by(down)));
             }
             self.journal.counters.resends.increment();
@@ -115,7 +122,11 @@ impl<'a> Settlement<'a> {
                 self.unable(StoreError::new("the append is too large").caused_by(error)).await
             }
             Published::Refused(Refusal::Unable(error)) => self.unable(error).await,
-            Published::NotSent(error) if !self.unsure => Step::Done(Err(self.give_up(error))),
+            Published::NotSent(error) if !self.unsure => {
+                // The connection may have dropped just before, and be back in a moment.
+                self.unsent += 1;
+                if self.unsent < MOST_UNSENT { Step::Again(error) } else { Step::Done(Err(self.give_up(error))) }
+            }
             Published::NotSent(error) | Published::NotNow(error) => Step::Again(error),
             Published::Lost(error) => self.lost(error).await,
         }

@@ -17,6 +17,9 @@ pub(crate) struct Outgoing {
     pub(crate) body: Bytes,
 }
 
+/// What a reply is allowed for its way back, at most; a tenth of a short timeout.
+const LONGEST_WAY_BACK: Duration = Duration::from_millis(100);
+
 /// How long a call may take, all tries included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TimeLimit {
@@ -64,7 +67,9 @@ pub(crate) fn headers(
         header::check(name, value).map_err(|error| CallError::NotSent(error.to_string()))?;
         headers.append(name, value);
     }
-    let timed_out = || TimeDelta::from_std(limit.limit).ok().and_then(|limit| now.checked_add_signed(limit));
+    // The service is told a little less than the caller waits, so that its word that time is up still arrives in time.
+    let served_within = limit.limit - (limit.limit / 10).min(LONGEST_WAY_BACK);
+    let timed_out = || TimeDelta::from_std(served_within).ok().and_then(|limit| now.checked_add_signed(limit));
     if let Some(deadline) = options.deadline.or_else(timed_out) {
         headers.insert(header::DEADLINE, header::format_time(deadline));
     }
@@ -97,15 +102,15 @@ mod tests {
     }
 
     #[test]
-    fn the_service_is_told_the_deadline_or_the_end_of_the_timeout() {
+    fn the_service_is_told_the_deadline_or_a_moment_before_the_timeout() {
         let now = Utc::now();
         let deadline = now + TimeDelta::seconds(60);
         for (options, limit, told) in [
-            (CallOptions::default(), 5, now + TimeDelta::seconds(5)),
+            (CallOptions::default(), 5, now + TimeDelta::milliseconds(4900)),
             (
                 CallOptions { timeout: Some(Duration::from_secs(2)), ..CallOptions::default() },
                 2,
-                now + TimeDelta::seconds(2),
+                now + TimeDelta::milliseconds(1900),
             ),
             (CallOptions { deadline: Some(deadline), ..CallOptions::default() }, 5, deadline),
             (

@@ -67,6 +67,9 @@ impl Inner {
                 && request.at_time.is_none_or(|at| event.event.time <= at)
         };
         let entity = self.replayed(described, aggregate, keep).await?;
+        if entity.revision() == Revision::ZERO {
+            return Err(Failure::not_found(format!("{aggregate} had no events then")));
+        }
         entity_reply(aggregate, &entity)
     }
 

@@ -1,0 +1,40 @@
+//! The receipts service on Headwater, as a user would run it: two connections, the store on JetStream, defaults.
+
+use headwater::Name;
+use headwater::nats::connect::{Connections, NatsConfig};
+use headwater::service::Service;
+use headwater::store::{JetStreamStore, StoreConfig};
+use sample_receipts::domain::Receipt;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::serve_until_told;
+use crate::Fallible;
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Ours {
+    pub(crate) url: String,
+    pub(crate) service: String,
+    pub(crate) replicas: u8,
+    /// Whether receipts stay in memory. Without, every call loads its receipt.
+    pub(crate) cache: bool,
+}
+
+/// Keeps no receipt: each weighs more.
+const NO_CACHE: u64 = 1;
+
+impl Ours {
+    pub(super) async fn run(self) -> Fallible<Value> {
+        let connections = Connections::connect(&NatsConfig::new(&self.url).name(self.service.clone())).await?;
+        let config = StoreConfig::new(Name::new(self.service.clone())?).replicas(self.replicas);
+        let store = JetStreamStore::open(connections.jetstream.clone(), config).await?;
+        let mut service = Service::builder(self.service, "1.0.0").aggregate::<Receipt>().store(store.clone());
+        if !self.cache {
+            service = service.cache_bytes(NO_CACHE);
+        }
+        let running = service.start(connections.callers.clone()).await?;
+        serve_until_told().await?;
+        running.drain().await;
+        Ok(json!({ "dispatcher": running.dispatcher().stats(), "store": store.stats() }))
+    }
+}

@@ -1,0 +1,169 @@
+//! Callers: each sends one request, waits for its reply, judges it, and sends the next. With as many of them as there
+//! are to be calls in flight, that number never changes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_nats::{Client, Message, Subject};
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::meter::Meter;
+use super::reading::Reading;
+use crate::Fallible;
+use crate::arguments::Effort;
+
+/// How long a call may take before it counts as lost.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// After how many failed calls a run is given up.
+const ENOUGH_FAILURES: u64 = 100;
+
+/// How many failures are told in words.
+const FAILURES_TOLD: usize = 3;
+
+/// One who calls again and again.
+pub(crate) trait Caller: Send + 'static {
+    /// The next request.
+    fn request(&mut self) -> Request;
+
+    /// Judges the reply to it; an error says what is wrong with it.
+    fn settle(&mut self, reply: &Message) -> Result<(), String>;
+}
+
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) subject: Subject,
+    pub(crate) body: Bytes,
+}
+
+/// Calls that failed.
+#[derive(Debug, Default)]
+struct Failures {
+    count: AtomicU64,
+    told: Mutex<Vec<String>>,
+}
+
+impl Failures {
+    async fn add(&self, what: String) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let mut told = self.told.lock().await;
+        if told.len() < FAILURES_TOLD && !told.contains(&what) {
+            told.push(what);
+        }
+    }
+
+    fn enough(&self) -> bool {
+        self.count.load(Ordering::Relaxed) >= ENOUGH_FAILURES
+    }
+
+    async fn none(&self) -> Fallible<()> {
+        match self.count.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            count => Err(format!("{count} calls failed, for instance: {}", self.told.lock().await.join("; ")).into()),
+        }
+    }
+}
+
+/// Has every caller make `count` calls, all callers at once.
+pub(crate) async fn prime<C: Caller>(client: &Client, callers: Vec<C>, count: usize) -> Fallible<Vec<C>> {
+    let failures = Arc::new(Failures::default());
+    let tasks = callers.into_iter().map(|mut caller| {
+        let (client, failures) = (client.clone(), Arc::clone(&failures));
+        tokio::spawn(async move {
+            for _ in 0..count {
+                call(&client, &mut caller, &failures).await;
+            }
+            caller
+        })
+    });
+    let callers = try_join_all(tasks.collect::<Vec<_>>()).await?;
+    failures.none().await?;
+    Ok(callers)
+}
+
+/// Has all callers call for the time of `effort` and returns them with what was measured after the warm-up.
+///
+/// What counts is a call whose reply comes within the measured time.
+pub(crate) async fn run<C: Caller>(
+    client: &Client,
+    callers: Vec<C>,
+    effort: &Effort,
+    meter: &Meter,
+) -> Fallible<(Vec<C>, Reading)> {
+    let failures = Arc::new(Failures::default());
+    let begin = Instant::now() + effort.warm_up;
+    let end = begin + effort.measured;
+    let tasks: Vec<JoinHandle<(C, Vec<Duration>)>> = callers
+        .into_iter()
+        .map(|caller| tokio::spawn(call_until(client.clone(), caller, Arc::clone(&failures), begin, end)))
+        .collect();
+    tokio::time::sleep_until(begin).await;
+    let first = meter.mark()?;
+    tokio::time::sleep_until(end).await;
+    let last = meter.mark()?;
+    let mut latencies = Vec::new();
+    let mut callers = Vec::with_capacity(tasks.len());
+    for (caller, own) in try_join_all(tasks).await? {
+        callers.push(caller);
+        latencies.extend(own);
+    }
+    failures.none().await?;
+    // The marks are read a moment late when all cores are busy; processor time is for what was spent between them.
+    let spent = last.since(&first);
+    let between = last.at() - first.at();
+    require_punctual(between, effort.measured)?;
+    Ok((callers, Reading::of(latencies, effort.measured, &spent)))
+}
+
+/// Processor times would be wrong if the clock reader itself had been kept waiting.
+fn require_punctual(between: Duration, measured: Duration) -> Fallible<()> {
+    let late = between.abs_diff(measured);
+    if late > measured / 5 + Duration::from_millis(50) {
+        return Err(format!("the clock was read {late:?} late; the machine is too busy to measure on").into());
+    }
+    Ok(())
+}
+
+async fn call_until<C: Caller>(
+    client: Client,
+    mut caller: C,
+    failures: Arc<Failures>,
+    begin: Instant,
+    end: Instant,
+) -> (C, Vec<Duration>) {
+    let mut latencies = Vec::with_capacity(1 << 14);
+    let mut now = Instant::now();
+    while now < end && !failures.enough() {
+        let took = call(&client, &mut caller, &failures).await;
+        now = Instant::now();
+        if let Some(took) = took.filter(|_| begin <= now && now < end) {
+            latencies.push(took);
+        }
+    }
+    (caller, latencies)
+}
+
+/// One call; how long it took, when it succeeded.
+async fn call<C: Caller>(client: &Client, caller: &mut C, failures: &Failures) -> Option<Duration> {
+    let Request { subject, body } = caller.request();
+    let request = async_nats::Request::new().payload(body).timeout(Some(CALL_LIMIT));
+    let sent = Instant::now();
+    let reply = client.send_request(subject, request).await;
+    let took = sent.elapsed();
+    let settled = match &reply {
+        Ok(reply) => caller.settle(reply),
+        Err(error) => Err(error.to_string()),
+    };
+    match settled {
+        Ok(()) => Some(took),
+        Err(what) => {
+            failures.add(what).await;
+            None
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One run of commands against one program: a fresh journal, callers, a check of what is stored.
+
+use futures_util::future::try_join_all;
+
+use crate::Fallible;
+use crate::arguments::Effort;
+use crate::child::{ByHand, Loading, Ours, Role};
+use crate::harness::journal::{self, Promised};
+use crate::harness::load;
+use crate::harness::machine::load_average;
+use crate::harness::pairs::alternate;
+use crate::harness::process::Program;
+use crate::harness::reading::Reading;
+use crate::harness::world::World;
+use crate::receipts::{Commands, Script};
+use crate::report::{self, Bar, Case, Contender};
+
+/// The names of the two programs, in the order of their runs.
+const PROGRAMS: [&str; 2] = ["headwater", "by hand"];
+
+/// How many receipts the callers have together, so that they are all in memory and none is asked twice at once.
+const RECEIPTS: usize = 1024;
+
+/// What is compared, whatever the number of calls in flight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Contest {
+    pub(super) scenario: &'static str,
+    pub(super) script: Script,
+    pub(super) receipts: Receipts,
+    /// How many processes of a program share the requests.
+    pub(super) instances: usize,
+}
+
+/// Whose receipts they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receipts {
+    /// Every caller has some of its own. By hand, commands on one receipt wait for each other.
+    Distinct,
+    /// All callers have the same one. By hand, commands race, and whoever comes too late decides again.
+    OneForAll,
+}
+
+impl Contest {
+    /// Commands on distinct receipts, to one process.
+    pub(super) const fn new(scenario: &'static str, script: Script) -> Self {
+        Self { scenario, script, receipts: Receipts::Distinct, instances: 1 }
+    }
+
+    /// One case: both programs in turn, with so many calls in flight.
+    pub(super) async fn case(
+        &self,
+        world: &World,
+        effort: &Effort,
+        in_flight: usize,
+        bar: Option<Bar>,
+    ) -> Fallible<Case> {
+        let load_average = load_average();
+        let case = self.name(in_flight);
+        let mut runs = 0;
+        let readings = alternate(effort.pairs, &PROGRAMS, async |round, program| {
+            runs += 1;
+            let reading = self
+                .run(world, effort, program, runs, in_flight)
+                .await
+                .map_err(|error| format!("{case}, {program}: {error}"))?;
+            report::tell(&format!(
+                "  {case}, round {}: {program} {:.0}/s, p50 {:.0} µs, p99 {:.0} µs",
+                round + 1,
+                reading.per_second,
+                reading.p50,
+                reading.p99,
+            ));
+            Ok(reading)
+        });
+        let contenders = Contender::all(&PROGRAMS, readings.await?);
+        let (scenario, server) = (self.scenario, world.version());
+        Ok(Case { scenario, case, unit: "commands", server, load_average, contenders, bar, note: None })
+    }
+
+    fn name(&self, in_flight: usize) -> String {
+        match self.script {
+            Script::Mixed(of_ten) => format!("{of_ten} of 10 two-event, {in_flight} in flight"),
+            Script::OneEvent | Script::Adding | Script::TwoEvents => format!("{in_flight} in flight"),
+        }
+    }
+
+    async fn run(
+        &self,
+        world: &World,
+        effort: &Effort,
+        program: &str,
+        number: usize,
+        in_flight: usize,
+    ) -> Fallible<Reading> {
+        let service = format!("receipts-{number}");
+        journal::prepare(world, &service).await?;
+        let role = self.role(world, &world.url_for(&service).await?, program, &service);
+        let running = try_join_all((0..self.instances).map(|_| Program::start(&role))).await?;
+        let meter = world.meter(running.iter().map(Program::pid).collect());
+        let each = (RECEIPTS / in_flight).max(1);
+        let callers = (0..in_flight).map(|caller| match self.receipts {
+            Receipts::Distinct => Commands::own(&service, caller, each, self.script),
+            Receipts::OneForAll => Commands::shared(&service, self.script),
+        });
+        let first_calls = if self.receipts == Receipts::Distinct { each } else { 1 };
+        let callers = load::prime(world.client(), callers.collect(), first_calls).await?;
+        let (callers, reading) = load::run(world.client(), callers, effort, &meter).await?;
+        try_join_all(running.into_iter().map(Program::stop)).await?;
+        let mut promised = Promised::default();
+        callers.iter().for_each(|caller| caller.promise(&mut promised));
+        journal::verify(world.client(), &service, promised).await?;
+        journal::delete(world.client(), &service).await?;
+        Ok(reading)
+    }
+
+    fn role(&self, world: &World, url: &str, program: &str, service: &str) -> Role {
+        let (url, service) = (url.to_owned(), service.to_owned());
+        if program == PROGRAMS[0] {
+            return Role::Ours(Ours { url, service, replicas: world.replicas(), cache: true });
+        }
+        let in_turn = self.receipts == Receipts::Distinct;
+        Role::ByHand(ByHand { url, service, loading: Loading::DirectGet, cache: true, in_turn })
+    }
+}

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub use command::{CommandCall, Committed, Executed, RevisionCall};
 pub use error::ExecuteError;
-pub use event::TypedEvent;
+pub use event::{EventDecoder, TypedEvent};
 pub use live::{LiveCall, LiveFeed, LiveItem};
 pub use query::{Entity, GetCall, HistoryCall, HistoryPage, QueryAnswer, QueryCall};
 use settings::{CallSettings, call_settings};

@@ -3,6 +3,7 @@
 mod discovery;
 mod parse;
 
+use headwater_core::store::EventFilter;
 use headwater_core::{AggregateId, Name};
 
 pub use discovery::{DiscoveryTarget, Verb, discovery};
@@ -117,6 +118,35 @@ impl Subjects {
     #[must_use]
     pub fn journal_events(&self, aggregate: Option<&Name>, event: Option<&Name>) -> String {
         join(&self.journal, [part(aggregate), "*", part(event)])
+    }
+
+    /// The subjects under which all events that `filter` shows are stored, and no others: what a JetStream consumer is
+    /// to filter by. None when the filter shows nothing at all.
+    ///
+    /// ```
+    /// use headwater_core::Name;
+    /// use headwater_core::store::EventFilter;
+    /// use headwater_nats::subject::Subjects;
+    ///
+    /// let subjects = Subjects::new(Name::new("receipts")?);
+    /// let voided = EventFilter::all().kind(Name::new("receipt")?).event(Name::new("voided")?);
+    /// assert_eq!(subjects.journal_filters(&voided).unwrap(), ["receipts.journal.receipt.*.voided"]);
+    /// # Ok::<(), headwater_core::NameError>(())
+    /// ```
+    #[must_use]
+    pub fn journal_filters(&self, filter: &EventFilter) -> Option<Vec<String>> {
+        let mut names: Vec<&Name> = filter.events.iter().collect();
+        names.sort_unstable();
+        names.dedup();
+        let kind = filter.kind.as_ref();
+        match &filter.aggregate {
+            Some(aggregate) if kind.is_some_and(|kind| kind != aggregate.kind()) => None,
+            Some(aggregate) if names.is_empty() => Some(vec![self.journal_of(aggregate)]),
+            Some(aggregate) => Some(names.into_iter().map(|name| self.journal(aggregate, name)).collect()),
+            None if names.is_empty() && kind.is_none() => Some(vec![self.journal_all()]),
+            None if names.is_empty() => Some(vec![self.journal_events(kind, None)]),
+            None => Some(names.into_iter().map(|name| self.journal_events(kind, Some(name))).collect()),
+        }
     }
 
     /// `{service}.journal.>`: the subject of the journal stream. Never to be followed with a plain
@@ -250,5 +280,27 @@ mod tests {
         ] {
             assert_eq!(made, expected);
         }
+    }
+
+    #[test]
+    fn a_filter_becomes_the_subjects_of_what_it_shows() {
+        let subjects = Subjects::new(name("receipts"));
+        let one = AggregateId::new("receipt", "a.b").unwrap();
+        let all = EventFilter::all;
+        for (filter, expected) in [
+            (all(), vec!["receipts.journal.>"]),
+            (all().kind(name("receipt")), vec!["receipts.journal.receipt.*.*"]),
+            (all().event(name("voided")), vec!["receipts.journal.*.*.voided"]),
+            (
+                all().kind(name("receipt")).event(name("voided")).event(name("added")).event(name("voided")),
+                vec!["receipts.journal.receipt.*.added", "receipts.journal.receipt.*.voided"],
+            ),
+            (all().aggregate(one.clone()), vec!["receipts.journal.receipt.a%2Eb.*"]),
+            (all().aggregate(one.clone()).kind(name("receipt")), vec!["receipts.journal.receipt.a%2Eb.*"]),
+            (all().aggregate(one.clone()).event(name("added")), vec!["receipts.journal.receipt.a%2Eb.added"]),
+        ] {
+            assert_eq!(subjects.journal_filters(&filter).unwrap(), expected);
+        }
+        assert_eq!(subjects.journal_filters(&all().aggregate(one).kind(name("invoice"))), None);
     }
 }

@@ -2,7 +2,8 @@
 
 mod violation;
 
-use jsonschema::PatternOptions;
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{PatternOptions, ValidationError};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
@@ -82,10 +83,24 @@ impl PayloadValidator {
             return Ok(());
         }
         let violations = self.0.iter_errors(payload).take(MAX_VIOLATIONS).map(|error| {
-            violation::violation(error.instance_path().as_str(), &error.masked_with("the value").to_string())
+            let path = error.instance_path().as_str();
+            let text =
+                unexpected_members(payload, &error).unwrap_or_else(|| error.masked_with("the value").to_string());
+            violation::violation(path, &text)
         });
         Err(violations.collect())
     }
+}
+
+/// Names the members of an object that may have none. The library does so where an object may have some, and otherwise
+/// only says that a schema is `false`.
+fn unexpected_members(payload: &Value, error: &ValidationError<'_>) -> Option<String> {
+    let is_closed = matches!(error.kind(), ValidationErrorKind::FalseSchema)
+        && error.schema_path().as_str().ends_with("/additionalProperties");
+    let object = payload.pointer(error.instance_path().as_str())?.as_object().filter(|_| is_closed)?;
+    let names: Vec<_> = object.keys().take(MAX_VIOLATIONS).map(|name| format!("'{name}'")).collect();
+    let verb = if names.len() == 1 { "was" } else { "were" };
+    Some(format!("Additional properties are not allowed ({} {verb} unexpected)", names.join(", ")))
 }
 
 #[cfg(test)]
@@ -107,6 +122,29 @@ mod tests {
         assert_eq!(violations.len(), 2, "{violations:?}");
         assert!(violations.iter().any(|violation| violation.path == "/price"), "{violations:?}");
         assert!(violations.iter().all(|violation| !violation.message.contains("secret")), "{violations:?}");
+    }
+
+    #[test]
+    fn members_of_an_object_that_may_have_none_are_named_as_elsewhere() {
+        let closed = |properties| json!({ "type": "object", "properties": properties, "additionalProperties": false });
+        let told = |schema, payload| {
+            let schema = json!({ "type": "array", "items": schema });
+            let validator = PayloadValidator::new("list", &schema).unwrap();
+            let [violation] = &validator.check(&json!([payload])).unwrap_err()[..] else { panic!("one violation") };
+            (violation.path.clone(), violation.message.clone())
+        };
+        let one = json!({ "now": "secret" });
+        let unexpected = "Additional properties are not allowed ('now' was unexpected)";
+        for schema in [
+            closed(json!({})),
+            closed(json!({ "later": true })),
+            json!({ "type": "object", "additionalProperties": false }),
+        ] {
+            assert_eq!(told(schema, one.clone()), ("/0".to_owned(), unexpected.to_owned()));
+        }
+        let two = json!({ "now": 1, "then": 2 });
+        let unexpected = "Additional properties are not allowed ('now', 'then' were unexpected)";
+        assert_eq!(told(closed(json!({})), two), ("/0".to_owned(), unexpected.to_owned()));
     }
 
     #[test]

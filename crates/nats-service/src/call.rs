@@ -49,14 +49,14 @@ impl Call {
                 Reply::failure(&failure, &self.served(said), self.instance.max_reply())
             }
         };
-        self.instance.count_answer(self.instance.send(&self.reply, &reply).await);
+        self.instance.answer(&self.reply, &reply).await;
     }
 
     /// Sends a failure without waiting for anything: for the loop that takes requests in.
     pub(crate) fn refuse(&self, failure: &Failure) {
         self.endpoint.counters.failed(failure, self.arrived.elapsed());
         let reply = Reply::failure(failure, &self.served(None), self.instance.max_reply());
-        self.instance.count_answer(self.instance.send_now(&self.reply, &reply));
+        self.instance.answer_now(&self.reply, &reply);
     }
 }
 

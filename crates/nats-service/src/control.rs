@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_nats::{Message, Subject};
 use bytes::Bytes;
+use headwater_nats::reply::Served;
 use headwater_nats::subject::{DiscoveryTarget, Subjects, Verb, discovery};
 use tokio::time::Instant;
 
@@ -42,21 +43,23 @@ impl Instance {
         let Ok(reply) = self.reply_subject(message).cloned() else {
             return self.strays.unasked.add(1);
         };
-        let answer = match self.question(&message.subject) {
-            None => return self.strays.foreign.add(1),
-            Some(Question::Ping) => self.about.ping(),
-            Some(Question::Info) => self.about.info(),
-            Some(Question::Stats) => Bytes::from(self.stats_answer().to_string()),
-            Some(Question::Health) => return self.take_health_question(reply),
-            Some(Question::Schema) => match self.schema(message) {
-                Ok(part) => part,
-                Err(failure) => {
-                    self.turn_away(&reply, &failure, arrived);
-                    return;
-                }
-            },
+        let reply_with = |answer: Reply| {
+            self.send_now(&reply, &answer);
         };
-        self.send_now(&reply, &Reply::result(answer));
+        match self.question(&message.subject) {
+            None => self.strays.foreign.add(1),
+            Some(Question::Ping) => reply_with(Reply::result(self.about.ping())),
+            Some(Question::Info) => reply_with(Reply::result(self.about.info())),
+            Some(Question::Stats) => reply_with(Reply::result(self.stats_answer().to_string())),
+            Some(Question::Health) => self.take_health_question(reply),
+            Some(Question::Schema) => reply_with(self.schema(message).map_or_else(
+                |failure| {
+                    let served = Served::now(&self.id).took(arrived.elapsed());
+                    Reply::failure(&failure, &served, self.max_reply())
+                },
+                Reply::result,
+            )),
+        }
     }
 
     fn schema(&self, message: &Message) -> Result<Bytes, headwater_core::Failure> {

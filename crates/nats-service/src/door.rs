@@ -46,7 +46,7 @@ impl Instance {
             }
             Err(failure) => {
                 endpoint.counters.failed(&failure, arrived.elapsed());
-                self.count_answer(self.turn_away(&reply, &failure, arrived));
+                self.turn_away(&reply, &failure, arrived);
             }
         }
     }
@@ -105,7 +105,7 @@ impl Instance {
         match self.reply_subject(message) {
             Ok(reply) => {
                 self.strays.unknown.failed(&failure, arrived.elapsed());
-                self.count_answer(self.turn_away(reply, &failure, arrived));
+                self.turn_away(reply, &failure, arrived);
             }
             Err(why) => self.strays.unknown.unanswerable(why),
         }
@@ -132,10 +132,9 @@ impl Instance {
         })
     }
 
-    /// Answers with a failure at once; says whether the client took it.
-    pub(crate) fn turn_away(&self, reply: &Subject, failure: &Failure, arrived: Instant) -> bool {
+    fn turn_away(&self, reply: &Subject, failure: &Failure, arrived: Instant) {
         let served = headwater_nats::reply::Served::now(&self.id).took(arrived.elapsed());
-        self.send_now(reply, &Reply::failure(failure, &served, self.max_reply()))
+        self.answer_now(reply, &Reply::failure(failure, &served, self.max_reply()));
     }
 }
 

@@ -18,6 +18,7 @@ use crate::counters::{Count, Counters};
 use crate::endpoint::Endpoints;
 use crate::health::HealthCheck;
 use crate::limits::Limits;
+use crate::outbox::Outbox;
 
 /// One running instance of a service.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub(crate) struct Instance {
     pub(crate) connection: Connection,
     pub(crate) link: RwLock<Arc<Link>>,
     pub(crate) strays: Strays,
+    pub(crate) outbox: Outbox,
     /// Places for commands under way.
     pub(crate) commands: Arc<Semaphore>,
     /// Places for queries under way.
@@ -106,10 +108,6 @@ impl Instance {
     /// The service's name.
     pub(crate) fn name(&self) -> &Name {
         self.subjects.service()
-    }
-
-    pub(crate) fn count_answer(&self, sent: bool) {
-        self.answered.add(u64::from(sent));
     }
 
     pub(crate) fn link(&self) -> Arc<Link> {

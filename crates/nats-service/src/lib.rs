@@ -11,6 +11,7 @@ mod endpoint;
 mod health;
 mod instance;
 mod limits;
+mod outbox;
 mod presence;
 mod problem;
 mod query;

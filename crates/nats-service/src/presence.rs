@@ -130,18 +130,23 @@ impl Presence {
 
     /// Keeps the instance subscribed until it is told to leave. An error when its connection is gone for good.
     async fn stay(&mut self) -> Result<(), ConnectionGone> {
-        let mut up = true;
+        // Since when the connection does not work, until it does again.
+        let mut broken = None;
         loop {
-            match self.news(up).await {
+            match self.news(broken.is_none()).await {
                 News::Leave => return Ok(()),
-                News::Back => up = true,
-                News::Replaced => self.renew().await?,
                 News::Dropped => {
-                    up = false;
+                    broken.get_or_insert_with(Instant::now);
                     self.start_counting_anew().await?;
                 }
+                News::Replaced => {
+                    broken.get_or_insert_with(Instant::now);
+                    self.renew().await?;
+                }
+                News::Back => self.instance.answer_again(broken.take().unwrap_or_else(Instant::now)),
                 News::Ended(generation) if generation != self.generation => {}
                 News::Ended(generation) => {
+                    broken.get_or_insert_with(Instant::now);
                     self.instance.connection.report_dead(generation);
                     self.replaced_within(PAUSE).await;
                     self.renew().await?;

@@ -21,6 +21,7 @@ use crate::endpoint::Endpoints;
 use crate::health::HealthCheck;
 use crate::instance::{Instance, Link, PhaseCell, Strays};
 use crate::limits::Limits;
+use crate::outbox::Outbox;
 use crate::presence::Presence;
 use crate::problem::{Problems, StartError};
 use crate::running::RunningService;
@@ -227,6 +228,7 @@ impl Service {
             connection,
             link: RwLock::new(Arc::new(Link { generation, client })),
             strays: Strays::default(),
+            outbox: Outbox::default(),
             tasks: TaskTracker::new(),
             questions: TaskTracker::new(),
             give_up: CancellationToken::new(),

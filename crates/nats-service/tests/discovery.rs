@@ -1,4 +1,5 @@
 //! NATS service discovery (ADR-32), health and the contract.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;
 

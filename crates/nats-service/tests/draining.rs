@@ -1,4 +1,5 @@
 //! Leaving: what was accepted is answered, and nobody is left without word.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;
 

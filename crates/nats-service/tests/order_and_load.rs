@@ -1,4 +1,5 @@
 //! In which order commands run, and what happens when there are too many.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What a service answers, asked the way any NATS program would.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Starting, and staying there when the connection does not.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod support;
 

@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use super::{NOTHING, serve_until_told};
 use crate::Fallible;
-use crate::harness::world::connect;
+use crate::harness::world::{connect, settled};
 
 /// Answers every `get` with the bytes of the file `reply`.
 pub(super) async fn run(url: &str, service: &str, reply: &Path) -> Fallible<Value> {
     let body = Bytes::from(std::fs::read(reply)?);
     let client = connect(url).await?;
     let mut requests = client.queue_subscribe(format!("{service}.query.receipt.get"), "q".to_owned()).await?;
-    client.flush().await?;
+    settled(&client).await?;
     let answering = tokio::spawn({
         let client = client.clone();
         async move {
@@ -29,6 +29,6 @@ pub(super) async fn run(url: &str, service: &str, reply: &Path) -> Fallible<Valu
     });
     serve_until_told().await?;
     answering.abort();
-    client.flush().await?;
+    settled(&client).await?;
     Ok(NOTHING)
 }

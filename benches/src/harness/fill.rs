@@ -70,7 +70,7 @@ pub(crate) async fn fill(world: &World, service: &str, spread: Spread) -> Fallib
     let client = super::world::connect(&world.url()).await?;
     let inbox = client.new_inbox();
     let mut acks = client.subscribe(inbox.clone()).await?;
-    client.flush().await?;
+    super::world::settled(&client).await?;
     let room = Arc::new(Semaphore::new(UNACKNOWLEDGED));
     let acknowledged = Arc::new(AtomicU64::new(0));
     let expected = spread.events() as u64;

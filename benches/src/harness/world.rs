@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use async_nats::Client;
+use bytes::Bytes;
+use futures_util::StreamExt;
 use headwater_testkit::{NatsCluster, NatsServer};
 use tempfile::TempDir;
 
@@ -13,6 +15,9 @@ use crate::arguments::Effort;
 
 /// How many calls a client buffers; more than are ever in flight.
 const CAPACITY: usize = 64 * 1024;
+
+/// How long the server may take to see what was sent.
+const SETTLED_WITHIN: Duration = Duration::from_secs(5);
 
 /// When the server syncs its files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,4 +123,14 @@ pub(crate) async fn connect(url: &str) -> Fallible<Client> {
         .client_capacity(CAPACITY)
         .connection_timeout(Duration::from_secs(5));
     Ok(options.connect(url).await?)
+}
+
+/// Returns when the server has taken everything that was sent before, subscriptions above all. (A flush of the client only
+/// empties its own buffer.)
+pub(crate) async fn settled(client: &Client) -> Fallible<()> {
+    let inbox = client.new_inbox();
+    let mut own = client.subscribe(inbox.clone()).await?;
+    client.publish(inbox, Bytes::new()).await?;
+    let back = tokio::time::timeout(SETTLED_WITHIN, own.next()).await.map_err(|_| "the server does not answer")?;
+    back.map(drop).ok_or_else(|| "the connection was closed".into())
 }

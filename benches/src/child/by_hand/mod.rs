@@ -33,7 +33,7 @@ use requests::Problem;
 
 use super::{NOTHING, serve_until_told};
 use crate::Fallible;
-use crate::harness::world::connect;
+use crate::harness::world::{connect, settled};
 
 /// How many requests may be under way; further ones are refused.
 const IN_FLIGHT: usize = 1024;
@@ -81,7 +81,7 @@ impl ByHand {
         let service = &program.service;
         let commands = callers.queue_subscribe(format!("{service}.command.receipt.*"), "q".to_owned()).await?;
         let queries = callers.queue_subscribe(format!("{service}.query.receipt.get"), "q".to_owned()).await?;
-        callers.flush().await?;
+        settled(&callers).await?;
         let mut requests = futures_util::stream::select(commands, queries);
         let taking = tokio::spawn({
             let program = Arc::clone(&program);
@@ -96,7 +96,7 @@ impl ByHand {
         // All places free again: everything under way is answered.
         let everything = u32::try_from(IN_FLIGHT)?;
         let _all = program.places.acquire_many(everything).await?;
-        callers.flush().await?;
+        settled(&callers).await?;
         Ok(NOTHING)
     }
 }

@@ -58,6 +58,8 @@ pub struct GroupStats {
     pub single_micros: Option<u64>,
     /// What a batch costs before its messages are counted, in microseconds; none before one was sent.
     pub batch_micros: Option<u64>,
+    /// How long a plain publish takes from its sending to its acknowledgement, in microseconds.
+    pub round_trip_micros: Option<u64>,
 }
 
 /// The numbers behind [`StoreStats`], counted from many tasks.

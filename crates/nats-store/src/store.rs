@@ -85,6 +85,14 @@ impl EventStore for JetStreamStore {
         self.journal.append(append).await
     }
 
+    fn prefers_one_append(&self, waiting: usize) -> bool {
+        self.journal.prefers_one_append(waiting)
+    }
+
+    fn stats(&self) -> serde_json::Value {
+        serde_json::to_value(Self::stats(self)).unwrap_or_default()
+    }
+
     async fn read(&self, aggregate: &AggregateId, read: ReadOptions) -> Result<History, ReadError> {
         self.journal.read(aggregate, read).await
     }

@@ -19,6 +19,8 @@ pub struct CommandType {
     schema: Value,
     validator: PayloadValidator,
     events: Vec<&'static str>,
+    /// Whether it is decided from the state alone.
+    pure: bool,
     parse: fn(&Value) -> Result<ParsedCommand, Violation>,
     decider: Box<dyn Decider>,
 }
@@ -77,7 +79,7 @@ impl CommandType {
                 Err(rejection) => Err(Refusal::Failure(Failure::rejected(&rejection))),
             })
         };
-        Self::new::<C>(name, <A as Decide<C>>::event_names(), typed_decider(decider))
+        Self::new::<C>(name, <A as Decide<C>>::event_names(), true, typed_decider(decider))
     }
 
     /// A command that asks `env` first.
@@ -101,16 +103,21 @@ impl CommandType {
             };
             Decided::Later(handling.boxed())
         };
-        Self::new::<C>(name, <A as Handle<C, Env>>::event_names(), typed_decider(decider))
+        Self::new::<C>(name, <A as Handle<C, Env>>::event_names(), false, typed_decider(decider))
     }
 
-    fn new<C: Command>(name: Name, events: Vec<&'static str>, decider: Box<dyn Decider>) -> Result<Self, SchemaError> {
+    fn new<C: Command>(
+        name: Name,
+        events: Vec<&'static str>,
+        pure: bool,
+        decider: Box<dyn Decider>,
+    ) -> Result<Self, SchemaError> {
         let schema = schema_of::<C>();
         let validator = PayloadValidator::new(&format!("command `{name}`"), &schema)?;
         let parse = |payload: &Value| {
             C::deserialize(payload).map(|command| Box::new(command) as ParsedCommand).map_err(|_| misfit::<C>(payload))
         };
-        Ok(Self { name, schema, validator, events, parse, decider })
+        Ok(Self { name, schema, validator, events, pure, parse, decider })
     }
 
     /// Its name on the wire.
@@ -145,6 +152,12 @@ impl CommandType {
             .check(payload)
             .and_then(|()| (self.parse)(payload).map_err(|violation| vec![violation]))
             .map_err(|violations| Failure::validation_failed(self.name.as_str(), &violations))
+    }
+
+    /// Whether it is decided from the state alone, without asking anything outside.
+    #[must_use]
+    pub fn is_pure(&self) -> bool {
+        self.pure
     }
 
     pub(crate) fn decide(&self, state: &dyn AnyState, command: ParsedCommand, context: CommandContext) -> Decided {

@@ -6,12 +6,17 @@ use crate::Aggregate;
 
 /// The state of some aggregate. Only the functions that a description captured know which.
 pub(crate) trait AnyState: Send + Sync {
+    fn clone_box(&self) -> Box<dyn AnyState>;
     fn to_json(&self) -> Result<Vec<u8>, serde_json::Error>;
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
 }
 
 impl<A: Aggregate> AnyState for A {
+    fn clone_box(&self) -> Box<dyn AnyState> {
+        Box::new(self.clone())
+    }
+
     fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
     }

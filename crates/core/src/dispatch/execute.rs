@@ -9,17 +9,17 @@ use chrono::SubsecRound;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rand::Rng;
-use serde_json::Value;
 
+use super::append::{refused, reply};
 use super::cache::Slot;
-use super::entity::Entity;
-use super::index::Fingerprint;
-use super::lane::Ticket;
+use super::job::{Accepted, Job};
+use super::joint;
+use super::lane::{Granted, TakenAlong, Ticket, Turn};
 use super::{Deadline, Dispatcher, Inner};
-use crate::call::{CommandReply, CommandRequest, EventSummary, RequestMetadata, ReturnMode};
-use crate::description::{CommandType, Decided, Decision, Refusal};
-use crate::store::{Append, AppendError, Appended, Freshness, Head};
-use crate::{AggregateId, AggregateType, CommandContext, CommandId, EventId, Failure, Metadata, NewEvent, Revision};
+use crate::call::{CommandReply, CommandRequest};
+use crate::description::{CommandType, Decided, ParsedCommand};
+use crate::store::{Freshness, Head};
+use crate::{AggregateType, CommandContext, Failure};
 
 /// A command that has its place in the lane; awaiting it runs it. Dropping it before it was
 /// polled to the append leaves nothing behind; dropping it later may leave its events stored.
@@ -42,19 +42,8 @@ impl std::fmt::Debug for PendingCommand {
     }
 }
 
-/// A command whose name, ids and payload were found good.
-pub(super) struct Accepted {
-    pub(super) aggregate: AggregateId,
-    pub(super) metadata: Arc<Metadata>,
-    return_mode: ReturnMode,
-    expected: Option<Revision>,
-    pub(super) payload: Value,
-    pub(super) fingerprint: Fingerprint,
-    deadline: Deadline,
-}
-
 /// What one attempt came to.
-enum Attempt {
+pub(super) enum Attempt {
     Done(CommandReply),
     /// Another writer was faster, or the state was behind: bring it up to date and decide again.
     Behind,
@@ -88,43 +77,79 @@ impl Inner {
     async fn run(
         self: Arc<Self>,
         request: CommandRequest,
-        ticket: Ticket,
+        ticket: Ticket<Job>,
         deadline: Deadline,
     ) -> Result<CommandReply, Failure> {
-        let described = self.type_of(&request.aggregate)?.clone();
-        let command = described.command(&request.command).ok_or_else(|| no_command(&described, &request.command))?;
-        let accepted = accept(request, deadline)?;
         // Checked before the turn comes, so that a long check holds nobody up.
-        let mut parsed = Some(command.parse(&accepted.payload)?);
-        let turn = tokio::time::timeout_at(deadline, ticket.turn()).await.map_err(|_| too_late("waiting in line"))?;
-        let slot = within(deadline, "loading the aggregate", self.load(&described, &accepted.aggregate)).await?;
-        for attempt in 1..=self.settings.attempts {
-            let payload = match parsed.take() {
-                Some(payload) => payload,
-                None => command.parse(&accepted.payload)?,
-            };
-            match self.attempt(&described, command, payload, &accepted, &slot).await? {
-                Attempt::Done(reply) => {
-                    let slot = self.cache.put(&accepted.aggregate, slot);
-                    self.snapshot_when_due(&accepted.aggregate, &slot);
-                    drop(turn);
-                    return Ok(reply);
+        let (job, answer) = self.prepare(request, deadline)?;
+        let (turn, job) = match ticket {
+            Ticket::First(turn) => (turn, job),
+            Ticket::Waiting(mut waiting) => {
+                let kept = if job.may_go_along { waiting.park(job) } else { Some(job) };
+                match tokio::time::timeout_at(deadline, waiting.turn()).await {
+                    Err(_) => return Err(too_late("waiting in line")),
+                    // Whoever took the job along sees it through, and is bound by the store's limits.
+                    Ok(Err(TakenAlong)) => return answer.await.unwrap_or_else(|_| Err(dropped())),
+                    Ok(Ok(Granted { turn, job })) => (turn, job.or(kept).ok_or_else(dropped)?),
                 }
+            }
+        };
+        let loading = self.load(&job.described, &job.accepted.aggregate);
+        let slot = match within(deadline, "loading the aggregate", loading).await {
+            Ok(slot) => slot,
+            Err(failure) => return Err(failure),
+        };
+        let aggregate = job.accepted.aggregate.clone();
+        let done = match self.company(&turn, &job) {
+            None => self.carry_out(job, &slot).await,
+            Some(jobs) => {
+                self.carry_out_together(job, jobs, &slot).await;
+                answer.await.unwrap_or_else(|_| Err(dropped()))
+            }
+        };
+        if done.is_ok() {
+            let slot = self.cache.put(&aggregate, slot);
+            self.snapshot_when_due(&aggregate, &slot);
+        }
+        drop(turn);
+        done
+    }
+
+    /// Who comes along with the command that has the turn, when the store says that it pays.
+    fn company(&self, turn: &Turn<Job>, job: &Job) -> Option<Vec<Job>> {
+        if !job.may_go_along {
+            return None;
+        }
+        let waiting = turn.parked();
+        (waiting > 0 && self.store.prefers_one_append(waiting + 1)).then(|| turn.take_along(joint::MOST_COMPANY))
+    }
+
+    /// Carries one command out: decides, appends, and again after a conflict.
+    pub(super) async fn carry_out(&self, mut job: Job, slot: &Slot) -> Result<CommandReply, Failure> {
+        let deadline = job.accepted.deadline;
+        for attempt in 1..=self.settings.attempts {
+            let payload = match job.parsed.take() {
+                Some(payload) => payload,
+                None => job.command()?.parse(&job.accepted.payload)?,
+            };
+            match self.attempt(&job.described, job.command()?, payload, &job.accepted, slot).await? {
+                Attempt::Done(reply) => return Ok(reply),
                 Attempt::Behind => {
                     self.wait_to_retry(attempt).await;
-                    let fresh = self.catch_up(&described, &accepted.aggregate, &slot, Freshness::Leader);
+                    let fresh = self.catch_up(&job.described, &job.accepted.aggregate, slot, Freshness::Leader);
                     within(deadline, "reading the newest events", fresh).await?;
                 }
             }
         }
-        Err(Failure::unavailable("contended", format!("other writers kept changing {}", accepted.aggregate)))
+        let aggregate = &job.accepted.aggregate;
+        Err(Failure::unavailable("contended", format!("other writers kept changing {aggregate}")))
     }
 
     async fn attempt(
         &self,
         described: &AggregateType,
         command: &CommandType,
-        payload: crate::description::ParsedCommand,
+        payload: ParsedCommand,
         accepted: &Accepted,
         slot: &Slot,
     ) -> Result<Attempt, Failure> {
@@ -185,108 +210,6 @@ impl Inner {
         Ok(newest.revision() > head.revision())
     }
 
-    async fn append(
-        &self,
-        described: &AggregateType,
-        accepted: &Accepted,
-        slot: &Slot,
-        head: Head,
-        decision: Decision,
-        now: chrono::DateTime<chrono::Utc>,
-    ) -> Result<Attempt, Failure> {
-        if Deadline::now() >= accepted.deadline {
-            return Err(too_late("deciding"));
-        }
-        let events = new_events(accepted, &decision, now);
-        let summaries = summaries(&events, head.revision());
-        let append = Append { aggregate: accepted.aggregate.clone(), head: head.clone(), events };
-        match self.store.append(append).await {
-            Ok(appended) if appended.duplicate => {
-                // An earlier attempt at this command is in the journal; its answer is the answer.
-                self.counters.conflicts.add(1);
-                Ok(Attempt::Behind)
-            }
-            Ok(appended) => {
-                self.counters.appends.add(1);
-                self.counters.events_appended.add(summaries.len());
-                self.evolve(accepted, slot, &head, &appended, decision, now)?;
-                slot.tell();
-                let until = appended.head.revision();
-                self.answer(described, accepted, slot, until, summaries).await.map(Attempt::Done)
-            }
-            Err(AppendError::Conflict { .. }) => {
-                self.counters.conflicts.add(1);
-                Ok(Attempt::Behind)
-            }
-            Err(error) => Err(self.append_failure(accepted, &error)),
-        }
-    }
-
-    /// Takes the stored events into the cached state, unless a reader has done so already.
-    fn evolve(
-        &self,
-        accepted: &Accepted,
-        slot: &Slot,
-        head: &Head,
-        appended: &Appended,
-        decision: Decision,
-        now: chrono::DateTime<chrono::Utc>,
-    ) -> Result<(), Failure> {
-        let Decision { events, evolve } = decision;
-        let command = &accepted.metadata.command_id;
-        self.guarded(&accepted.aggregate, || {
-            let mut entity = slot.lock();
-            if entity.head == *head {
-                evolve(&mut *entity.state);
-                for (place, event) in events.iter().enumerate() {
-                    let revision = head.revision().plus(place + 1);
-                    entity.note(command, revision, now, event.data.len(), Some(accepted.fingerprint));
-                }
-                entity.head = appended.head.clone();
-            }
-        })
-        .inspect_err(|_| self.cache.forget(&accepted.aggregate))
-    }
-
-    /// The reply to a command whose last event has the revision `until`.
-    pub(super) async fn answer(
-        &self,
-        described: &AggregateType,
-        accepted: &Accepted,
-        slot: &Slot,
-        until: Revision,
-        events: Vec<EventSummary>,
-    ) -> Result<CommandReply, Failure> {
-        {
-            let entity = slot.lock();
-            if entity.revision() == until {
-                return reply(accepted, &entity, events);
-            }
-        }
-        // The aggregate has moved on, by later commands or another instance; the caller gets the state as this command
-        // left it, not a newer one under an older revision.
-        let entity = self.replayed(described, &accepted.aggregate, |event| event.revision <= until).await?;
-        reply(accepted, &entity, events)
-    }
-
-    fn append_failure(&self, accepted: &Accepted, error: &AppendError) -> Failure {
-        let logged = error as &dyn std::error::Error;
-        match error {
-            AppendError::TooLarge { what, .. } => Failure::payload_too_large(what.clone()),
-            AppendError::OutcomeUnknown { .. } => {
-                self.counters.unknown_outcomes.add(1);
-                self.cache.forget(&accepted.aggregate);
-                tracing::warn!(error = logged, command = %accepted.metadata.command_id, "an append's outcome is unknown");
-                Failure::outcome_unknown("the acknowledgement was lost; send the same commandId again to settle it")
-            }
-            AppendError::Unavailable { source, .. } => {
-                tracing::warn!(error = logged, "an append was not taken");
-                Failure::unavailable("store", format!("the event store cannot take events now: {source}"))
-            }
-            AppendError::Conflict { .. } => Failure::internal("a conflict got past its handling"),
-        }
-    }
-
     /// Waits a little before the next attempt, longer each time and never the same for two.
     async fn wait_to_retry(&self, attempt: u32) {
         let most = self.settings.retry_wait.saturating_mul(1 << attempt.min(6));
@@ -295,100 +218,12 @@ impl Inner {
     }
 }
 
-/// Checks what comes with the payload, and reads the payload as JSON.
-fn accept(request: CommandRequest, deadline: Deadline) -> Result<Accepted, Failure> {
-    let metadata = stored_metadata(request.metadata)?;
-    let payload = serde_json::from_slice(&request.payload)
-        .map_err(|error| Failure::invalid_request(format!("`command` is not JSON: {error}")))?;
-    Ok(Accepted {
-        fingerprint: Fingerprint::of(&request.command, &payload),
-        aggregate: request.aggregate,
-        metadata: Arc::new(metadata),
-        return_mode: request.return_mode,
-        expected: request.expected_revision,
-        payload,
-        deadline,
-    })
+/// Cannot happen while every job that is taken along is answered.
+fn dropped() -> Failure {
+    Failure::outcome_unknown("the command was lost on its way; send the same commandId again to settle it")
 }
 
-fn stored_metadata(given: RequestMetadata) -> Result<Metadata, Failure> {
-    let metadata = Metadata {
-        command_id: given.command_id.unwrap_or_else(CommandId::generate),
-        correlation_id: given.correlation_id,
-        causation_id: given.causation_id,
-        user_id: given.user_id,
-        tenant_id: given.tenant_id,
-        traceparent: given.traceparent,
-    };
-    match metadata.invalid_member() {
-        None => Ok(metadata),
-        Some(member) => Err(Failure::invalid_request(format!(
-            "`metadata.{member}` is longer than {} bytes or holds a control character",
-            crate::MAX_METADATA_LENGTH
-        ))),
-    }
-}
-
-fn new_events(accepted: &Accepted, decision: &Decision, now: chrono::DateTime<chrono::Utc>) -> Vec<NewEvent> {
-    let new_event = |(place, event): (usize, &crate::description::EncodedEvent)| NewEvent {
-        id: EventId::derive(&accepted.metadata.command_id, &accepted.aggregate, place),
-        name: event.name.clone(),
-        schema_version: event.schema_version,
-        time: now,
-        content_type: crate::JSON.into(),
-        data: event.data.clone(),
-        metadata: Arc::clone(&accepted.metadata),
-    };
-    decision.events.iter().enumerate().map(new_event).collect()
-}
-
-fn summaries(events: &[NewEvent], before: Revision) -> Vec<EventSummary> {
-    let summary = |(place, event): (usize, &NewEvent)| EventSummary {
-        id: event.id,
-        name: event.name.clone(),
-        revision: before.plus(place + 1),
-    };
-    events.iter().enumerate().map(summary).collect()
-}
-
-/// The reply that shows the entity as it is.
-fn reply(accepted: &Accepted, entity: &Entity, events: Vec<EventSummary>) -> Result<CommandReply, Failure> {
-    let state = match accepted.return_mode {
-        ReturnMode::Revision => None,
-        ReturnMode::Entity => Some(entity.state_json(&accepted.aggregate)?),
-    };
-    Ok(CommandReply {
-        aggregate: accepted.aggregate.clone(),
-        revision: entity.revision(),
-        sequence: entity.head.sequence(),
-        events,
-        state,
-        command_id: accepted.metadata.command_id.clone(),
-        correlation_id: accepted.metadata.correlation_id.clone(),
-        replayed: false,
-    })
-}
-
-fn refused(aggregate: &AggregateId, refusal: Refusal) -> Failure {
-    match refusal {
-        Refusal::Failure(failure) => failure,
-        Refusal::Bug(error) => {
-            tracing::error!(%aggregate, error = &error as &dyn std::error::Error, "an event cannot be stored");
-            Failure::internal("an event of this command cannot be stored")
-        }
-        Refusal::Dependency { name, source } => {
-            tracing::warn!(%aggregate, dependency = name, error = %source, "a handler could not ask outside");
-            Failure::unavailable(name, format!("`{name}`, which this command asks, is not available"))
-        }
-    }
-}
-
-fn no_command(described: &AggregateType, name: &str) -> Failure {
-    let name: String = name.chars().take(80).collect();
-    Failure::invalid_request(format!("aggregate `{}` has no command `{name}`", described.kind()))
-}
-
-fn too_late(doing: &str) -> Failure {
+pub(super) fn too_late(doing: &str) -> Failure {
     Failure::deadline_exceeded(format!("the deadline passed while {doing}"))
 }
 

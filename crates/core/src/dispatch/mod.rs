@@ -2,6 +2,7 @@
 //! behind the store port. A NATS service puts an edge before it; a test or a small program calls
 //! it directly, through the same typed client.
 
+mod append;
 mod build;
 mod cache;
 mod entity;
@@ -9,6 +10,8 @@ mod execute;
 mod guard;
 mod in_process;
 mod index;
+mod job;
+mod joint;
 mod lane;
 mod load;
 mod query;
@@ -52,7 +55,7 @@ struct Inner {
     types: BTreeMap<Name, AggregateType>,
     store: Arc<dyn EventStore>,
     clock: Arc<dyn Clock>,
-    lanes: Arc<Lanes>,
+    lanes: Arc<Lanes<job::Job>>,
     cache: Cache,
     snapshots: Option<writer::SnapshotWriter>,
     followers: Semaphore,

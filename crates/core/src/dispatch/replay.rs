@@ -4,8 +4,8 @@ use super::Inner;
 use std::sync::Arc;
 
 use super::cache::Slot;
-use super::execute::Accepted;
 use super::index::Seen;
+use super::job::Accepted;
 use super::load::read_failure;
 use crate::call::{CommandReply, EventSummary};
 use crate::description::{CommandType, Decided, EncodedEvent};

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::cache::Cache;
+use super::job::Job;
 use super::lane::Lanes;
 
 #[derive(Default)]
@@ -14,6 +15,7 @@ pub(super) struct Counters {
     pub(super) events_read: Counter,
     pub(super) appends: Counter,
     pub(super) events_appended: Counter,
+    pub(super) joint_appends: Counter,
     pub(super) conflicts: Counter,
     pub(super) replays: Counter,
     pub(super) unknown_outcomes: Counter,
@@ -59,6 +61,8 @@ pub struct DispatchStats {
     pub appends: u64,
     /// Their events.
     pub events_appended: u64,
+    /// Appends that stored the events of several commands on one aggregate.
+    pub joint_appends: u64,
     /// Appends that met another writer's and were decided again or refused.
     pub conflicts: u64,
     /// Commands answered from an earlier attempt.
@@ -80,7 +84,7 @@ pub struct DispatchStats {
 }
 
 impl Counters {
-    pub(super) fn read(&self, cache: &Cache, lanes: &Lanes) -> DispatchStats {
+    pub(super) fn read(&self, cache: &Cache, lanes: &Lanes<Job>) -> DispatchStats {
         DispatchStats {
             cache_hits: self.cache_hits.get(),
             cache_misses: self.cache_misses.get(),
@@ -90,6 +94,7 @@ impl Counters {
             events_read: self.events_read.get(),
             appends: self.appends.get(),
             events_appended: self.events_appended.get(),
+            joint_appends: self.joint_appends.get(),
             conflicts: self.conflicts.get(),
             replays: self.replays.get(),
             unknown_outcomes: self.unknown_outcomes.get(),

@@ -48,6 +48,18 @@ pub trait EventStore: Send + Sync + std::fmt::Debug + 'static {
     /// See [`AppendError`].
     async fn append(&self, append: Append) -> Result<Appended, AppendError>;
 
+    /// Whether `waiting` appends to one aggregate are cheaper as one append of all their events
+    /// than one after the other. A hint from what the store has measured; no by default.
+    fn prefers_one_append(&self, waiting: usize) -> bool {
+        let _ = waiting;
+        false
+    }
+
+    /// What the store has done and how it goes about it, for statistics: a JSON object, or null.
+    fn stats(&self) -> serde_json::Value {
+        serde_json::Value::Null
+    }
+
     /// Reads events of one aggregate, oldest first, and where its history ends. An aggregate
     /// without events is an empty history, not an error.
     ///

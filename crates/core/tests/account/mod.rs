@@ -239,6 +239,8 @@ pub enum Fault {
 #[derive(Debug, Clone, Default)]
 pub struct FaultyStore {
     pub inner: MemoryStore,
+    /// Whether it wants the events of commands that wait together in one append.
+    pub joint: bool,
     faults: Arc<Mutex<VecDeque<Fault>>>,
 }
 
@@ -274,6 +276,10 @@ impl EventStore for FaultyStore {
                 Err(AppendError::Unavailable { aggregate, source: StoreError::new("the server is down") })
             }
         }
+    }
+
+    fn prefers_one_append(&self, waiting: usize) -> bool {
+        self.joint && waiting > 1
     }
 
     async fn read(&self, aggregate: &AggregateId, read: ReadOptions) -> Result<History, ReadError> {

@@ -63,6 +63,15 @@ impl Group {
 }
 
 impl Journal {
+    /// Whether `waiting` appends to one aggregate are cheaper as one.
+    pub(crate) fn prefers_one_append(&self, waiting: usize) -> bool {
+        match self.group.mode {
+            CommitMode::Pipelined => false,
+            CommitMode::Grouped => waiting > 1,
+            CommitMode::Auto => self.group.model.prefers_one_append(waiting),
+        }
+    }
+
     /// Sends the messages of one append once, alone or in company, and waits for what the server says.
     pub(crate) async fn send(
         &self,

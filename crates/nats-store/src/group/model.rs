@@ -54,6 +54,8 @@ struct Measured {
     singles: VecDeque<Duration>,
     /// `c0`, smoothed.
     batch: Option<Duration>,
+    /// How long a plain publish takes from its sending to its acknowledgement, smoothed.
+    round_trip: Option<Duration>,
     grouping_since: Option<Instant>,
 }
 
@@ -65,12 +67,13 @@ struct Window {
 /// A one-event append from its beginning to its end.
 pub(crate) struct SingleUnderWay<'a> {
     model: &'a Model,
+    since: Instant,
 }
 
 impl Model {
     pub(crate) fn single_begins(&self) -> SingleUnderWay<'_> {
         self.singles.fetch_add(1, Ordering::Relaxed);
-        SingleUnderWay { model: self }
+        SingleUnderWay { model: self, since: Instant::now() }
     }
 
     /// Whether one-event appends had better share batches at the moment.
@@ -92,6 +95,15 @@ impl Model {
         grouping
     }
 
+    /// Whether `waiting` appends to one aggregate, which can only go one after the other, are cheaper as one batch.
+    pub(crate) fn prefers_one_append(&self, waiting: usize) -> bool {
+        let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
+        let measured = self.measured();
+        let Some(round_trip) = measured.round_trip else { return false };
+        let batch = measured.batch.unwrap_or(FIRST_GUESS) + PER_MESSAGE.saturating_mul(waiting);
+        round_trip.saturating_mul(waiting) > batch
+    }
+
     /// A batch of so many messages was committed in this time.
     pub(crate) fn batch_took(&self, time: Duration, messages: usize) {
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
@@ -103,9 +115,13 @@ impl Model {
         });
     }
 
-    fn acknowledged(&self) {
+    fn acknowledged(&self, round_trip: Duration) {
         let under_way = self.singles.load(Ordering::Relaxed);
         let mut measured = self.measured();
+        measured.round_trip = Some(match measured.round_trip {
+            None => round_trip,
+            Some(before) => (before * 15 + round_trip) / 16,
+        });
         if under_way < BUSY {
             measured.window = None;
             return;
@@ -130,6 +146,7 @@ impl Model {
             grouping_singles: measured.grouping_since.is_some(),
             single_micros: measured.single().map(micros),
             batch_micros: measured.batch.map(micros),
+            round_trip_micros: measured.round_trip.map(micros),
         }
     }
 
@@ -159,7 +176,7 @@ impl Measured {
 impl SingleUnderWay<'_> {
     /// It was sent alone and is stored.
     pub(crate) fn acknowledged(self) {
-        self.model.acknowledged();
+        self.model.acknowledged(self.since.elapsed());
     }
 }
 
@@ -209,18 +226,27 @@ mod tests {
         let few: Vec<_> = (0..BUSY - 1).map(|_| model.single_begins()).collect();
         for _ in 0..1000 {
             tokio::time::advance(Duration::from_micros(330)).await;
-            model.acknowledged();
+            model.acknowledged(Duration::from_micros(400));
         }
         assert_eq!(model.stats(CommitMode::Auto).single_micros, None);
         let many: Vec<_> = (0..64).map(|_| model.single_begins()).collect();
         for _ in 0..1000 {
             tokio::time::advance(Duration::from_micros(200)).await;
-            model.acknowledged();
+            model.acknowledged(Duration::from_micros(400));
         }
         assert_eq!(model.stats(CommitMode::Auto).single_micros, Some(200));
         assert!(model.groups_singles());
         drop((few, many));
         assert!(!model.groups_singles());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_aggregates_appends_become_one_when_enough_of_them_wait() {
+        let model = Model::default();
+        assert!(!model.prefers_one_append(1000), "nothing was measured yet");
+        model.single_begins().model.acknowledged(Duration::from_micros(120));
+        assert!(!model.prefers_one_append(10));
+        assert!(model.prefers_one_append(40));
     }
 
     #[tokio::test(start_paused = true)]

@@ -227,7 +227,7 @@ async fn what_was_accepted_around_a_poisoned_frame_is_answered_and_can_be_asked_
             answered.insert(number);
         }
     }
-    assert!(answered.len() > 100, "{}", answered.len());
+    assert!(!answered.is_empty());
     assert_eq!(answered.len(), world.store.len(), "what was carried out was answered, in spite of the frame");
     for number in answered {
         let reply = world.caller.ask("tallies.command.tally.add", request(number)).await;

@@ -236,6 +236,8 @@ impl Presence {
         let flushed = instance.connection.round_trip().await.is_ok();
         let abandoned = instance.given_up.get() + instance.tasks.len() as u64;
         let answered = instance.answered.get().saturating_sub(answered).saturating_sub(instance.given_up.get());
+        // Nobody waits for these but the next instance, so they come last and may be left undone.
+        let _ = timeout(FAREWELL, instance.dispatcher.flush_snapshots()).await;
         DrainReport { answered, abandoned, flushed, took: begun.elapsed() }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use headwater_core::dispatch::{Dispatcher, DispatcherBuilder};
-use headwater_core::store::EventStore;
+use headwater_core::store::{EventStore, SnapshotStore};
 use headwater_core::{AggregateType, Clock, Contract, DescribeError, Described, Name};
 use headwater_nats::connect::{Connection, PermissionViolation};
 use headwater_nats::discovery::{Identity, Metadata, metadata};
@@ -45,6 +45,7 @@ pub struct Service {
     store: Option<Arc<dyn EventStore>>,
     limits: Limits,
     drain_timeout: Duration,
+    has_snapshots: bool,
     tune: Vec<Tune>,
 }
 
@@ -64,6 +65,7 @@ impl Service {
             store: None,
             limits: Limits::default(),
             drain_timeout: Duration::from_secs(10),
+            has_snapshots: false,
             tune: Vec::new(),
         }
     }
@@ -124,6 +126,30 @@ impl Service {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Keeps snapshots in `snapshots`: an aggregate that is not in memory then need not be folded from its first event on.
+    /// Off by default.
+    pub fn snapshots(self, snapshots: impl SnapshotStore) -> Self {
+        self.shared_snapshots(Arc::new(snapshots))
+    }
+
+    /// The same with a snapshot store that others use too.
+    pub fn shared_snapshots(mut self, snapshots: Arc<dyn SnapshotStore>) -> Self {
+        self.has_snapshots = true;
+        self.tune(move |dispatcher| dispatcher.snapshots_shared(snapshots))
+    }
+
+    /// After how many events a snapshot is written; 32 by default. One is also written when an aggregate goes idle, leaves
+    /// the cache, or the instance is drained.
+    pub fn snapshot_every(self, events: u64) -> Self {
+        self.tune(move |dispatcher| dispatcher.snapshot_every(events))
+    }
+
+    /// For how long after an aggregate in memory was last known to be the newest a query is answered from it without asking
+    /// the store. None by default: a query sees what any instance has committed before it.
+    pub fn query_staleness(self, staleness: Duration) -> Self {
+        self.tune(move |dispatcher| dispatcher.query_staleness(staleness))
     }
 
     /// How many bytes of aggregate states to keep in memory, by estimate; 256 MiB by default.
@@ -205,7 +231,7 @@ impl Service {
         let mut own = self.metadata;
         own.insert(metadata::CONTRACT.to_owned(), contract.fingerprint().to_owned());
         own.insert(metadata::HEADWATER.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        own.insert(metadata::FEATURES.to_owned(), features(self.queue_group.as_deref()));
+        own.insert(metadata::FEATURES.to_owned(), features(self.queue_group.as_deref(), self.has_snapshots));
         let identity =
             Identity { name: name.to_string(), id: id.clone(), version: self.version.clone(), metadata: own };
         let group = self.queue_group.as_deref().unwrap_or_default();
@@ -287,8 +313,9 @@ fn dispatcher(
 }
 
 /// The features that are switched on, as discovery lists them.
-fn features(queue_group: Option<&str>) -> String {
+fn features(queue_group: Option<&str>, snapshots: bool) -> String {
     let features = ["limits"].into_iter().chain(queue_group.map(|_| "queue-group"));
+    let features = features.chain(snapshots.then_some("snapshots"));
     features.collect::<Vec<_>>().join(",")
 }
 

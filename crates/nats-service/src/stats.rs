@@ -25,6 +25,8 @@ pub struct ServiceStats {
     pub strays: StrayStats,
     /// What the dispatcher has done: caches, appends, conflicts.
     pub dispatch: DispatchStats,
+    /// What the event store says of itself: for the one on JetStream its appends, and how it groups them.
+    pub store: Value,
     /// What has happened to the callers' connection.
     pub connection: ConnectionStats,
 }
@@ -54,6 +56,7 @@ impl Instance {
             endpoints: self.endpoint_stats(),
             strays: self.stray_stats(),
             dispatch: self.dispatcher.stats(),
+            store: self.dispatcher.store().stats(),
             connection: self.connection.stats(),
         }
     }
@@ -62,7 +65,11 @@ impl Instance {
     pub(crate) fn stats_answer(&self) -> Value {
         let stats = Stats::new(self.about.identity.clone(), self.started, self.endpoint_stats());
         let mut answer = serde_json::to_value(stats).expect("statistics are texts and numbers");
-        answer["data"] = json!({ "strays": self.stray_stats(), "dispatch": self.dispatcher.stats() });
+        answer["data"] = json!({
+            "strays": self.stray_stats(),
+            "dispatch": self.dispatcher.stats(),
+            "store": self.dispatcher.store().stats(),
+        });
         answer
     }
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use headwater::Name;
 use headwater::nats::connect::{Connections, NatsConfig};
 use headwater::service::{RunningService, Service, Stopped};
-use headwater::store::{JetStreamStore, MemoryStore, StoreConfig};
+use headwater::store::{JetStreamSnapshots, JetStreamStore, MemoryStore, SnapshotConfig, StoreConfig};
 use sample_receipts::domain::Receipt;
 use sample_receipts::{SERVICE, VERSION};
 
@@ -71,8 +71,13 @@ async fn start_one(config: &NatsConfig, plan: &Plan) -> Result<Running, Complain
         Journal::Memory(store) => service.store(store.clone()),
         Journal::JetStream => {
             let name = Name::new(SERVICE).expect("the name of the service is a name");
-            let store = JetStreamStore::open(connections.jetstream.clone(), StoreConfig::new(name)).await;
-            service.store(store.map_err(|error| Complaint::new("the journal cannot be opened", &error))?)
+            let journal = StoreConfig::new(name);
+            let snapshots = SnapshotConfig::beside(&journal);
+            let store = JetStreamStore::open(connections.jetstream.clone(), journal).await;
+            let store = store.map_err(|error| Complaint::new("the journal cannot be opened", &error))?;
+            let snapshots = JetStreamSnapshots::open(connections.jetstream.clone(), snapshots).await;
+            let snapshots = snapshots.map_err(|error| Complaint::new("the snapshots cannot be opened", &error))?;
+            service.store(store).snapshots(snapshots)
         }
     };
     let service = service.start(connections.callers.clone()).await;

@@ -1,0 +1,143 @@
+//! Two instances in one queue group over JetStream: no command is lost or doubled, whoever of them or of the server is
+//! killed, and leaving gently costs no caller anything.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::time::Duration;
+
+use headwater::client::RetryPolicy;
+use headwater::service::Stopped;
+use headwater_tests::load::{Book, Load};
+use headwater_tests::{Instance, Program, Site};
+use sample_receipts::domain::ReceiptClient;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sample-receipts-under-test");
+
+/// Longer than a start of the server or a replaced connection takes.
+const SOON: Duration = Duration::from_secs(15);
+
+const HOT: [&str; 1] = ["hot"];
+const SOME: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Callers who try again soon.
+async fn patient(site: &Site, callers: usize) -> Vec<ReceiptClient> {
+    let retry = RetryPolicy::default().attempts(4);
+    let client = site.receipts_with(|client| client.retry(retry).timeout(Duration::from_secs(2))).await;
+    vec![client; callers]
+}
+
+/// Callers who try once, so that nothing a service loses stays hidden.
+async fn impatient(site: &Site, callers: usize) -> Vec<ReceiptClient> {
+    let client = site.receipts_with(|client| client.retry(RetryPolicy::none()).timeout(SOON)).await;
+    vec![client; callers]
+}
+
+async fn check(site: &Site, book: &Book) {
+    assert!(book.given_up.is_empty(), "callers lost patience: {:#?}", book.failed_calls);
+    book.check(&site.journal().await.all().await);
+}
+
+fn served(instance: &Instance) -> u64 {
+    instance.endpoint("command-receipt-add-item").num_requests
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hot_aggregate_written_by_both_loses_and_doubles_nothing() {
+    let site = Site::open().await;
+    let instances = [site.instance().await, site.instance().await];
+    let load = Load::start(patient(&site, 16).await, &HOT);
+    load.progress(600, SOON).await;
+    check(&site, &load.finish().await).await;
+    assert!(instances.iter().all(|instance| served(instance) > 0), "both took part");
+    let conflicts: u64 = instances.iter().map(|instance| instance.service.stats().dispatch.conflicts).sum();
+    assert!(conflicts > 0, "they got in each other's way, or nothing was shown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_both_answer_is_the_same() {
+    let site = Site::open().await;
+    let instances = [site.instance().await, site.instance().await];
+    let load = Load::start(patient(&site, 8).await, &SOME);
+    load.progress(200, SOON).await;
+    check(&site, &load.finish().await).await;
+    for id in SOME {
+        let states: Vec<_> = futures_util::future::join_all(instances.iter().map(async |instance| {
+            let receipts = ReceiptClient::new(instance.service.dispatcher().clone());
+            let entity = receipts.get(id).await.unwrap();
+            (entity.revision, entity.sequence, entity.state)
+        }))
+        .await;
+        assert_eq!(states[0], states[1], "{id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_is_killed_takes_no_acknowledged_command_with_it() {
+    let site = Site::open().await;
+    let url = site.url();
+    let [mut first, mut second] = [Program::serve(PROGRAM, &url).await, Program::serve(PROGRAM, &url).await];
+    let load = Load::start(patient(&site, 8).await, &["hot", "a", "b", "c"]);
+    load.progress(100, SOON).await;
+    for _ in 0..2 {
+        first.kill().await;
+        load.progress(100, SOON).await;
+        first = second;
+        second = Program::serve(PROGRAM, &url).await;
+        load.progress(50, SOON).await;
+    }
+    check(&site, &load.finish().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_takes_no_acknowledged_command_with_it() {
+    let site = Site::alone().await;
+    let instances = [site.instance().await, site.instance().await];
+    let load = Load::start(patient(&site, 8).await, &["hot", "a", "b", "c"]);
+    for _ in 0..3 {
+        load.progress(100, SOON).await;
+        site.server().kill();
+        site.server().restart().await.unwrap();
+    }
+    load.progress(100, SOON).await;
+    check(&site, &load.finish().await).await;
+    for Instance { connections, .. } in &instances {
+        assert_eq!((connections.callers.stats().disconnects, connections.jetstream.stats().disconnects), (3, 3));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn instances_replaced_one_by_one_under_load_fail_no_call() {
+    let site = Site::open().await;
+    let aggregates: Vec<_> = (0..64).map(|number| format!("order-{number}")).collect();
+    let aggregates: Vec<_> = aggregates.iter().map(String::as_str).collect();
+    let [mut first, mut second] = [site.instance().await, site.instance().await];
+    let load = Load::start(impatient(&site, 16).await, &aggregates);
+    for _ in 0..3 {
+        load.progress(200, SOON).await;
+        let Stopped::Drained(report) = first.service.drain().await else { panic!("it was not drained") };
+        assert_eq!((report.abandoned, report.flushed), (0, true), "{report:?}");
+        first = second;
+        second = site.instance().await;
+    }
+    load.progress(100, SOON).await;
+    let book = load.finish().await;
+    assert_eq!(book.failed_calls, Vec::<String>::new());
+    check(&site, &book).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_asked_to_stop_under_load_ends_well_and_fails_no_call() {
+    let site = Site::open().await;
+    let url = site.url();
+    let [first, _second] = [Program::serve(PROGRAM, &url).await, Program::serve(PROGRAM, &url).await];
+    let aggregates: Vec<_> = (0..32).map(|number| format!("order-{number}")).collect();
+    let aggregates: Vec<_> = aggregates.iter().map(String::as_str).collect();
+    let load = Load::start(impatient(&site, 8).await, &aggregates);
+    load.progress(100, SOON).await;
+    first.terminate();
+    let ended = first.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
+    load.progress(100, SOON).await;
+    let book = load.finish().await;
+    assert_eq!(book.failed_calls, Vec::<String>::new());
+    check(&site, &book).await;
+}

@@ -137,3 +137,8 @@ pub mod store {
     #[cfg(feature = "nats")]
     pub use headwater_nats_store::*;
 }
+
+/// The README's example is a test too.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

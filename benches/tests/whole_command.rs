@@ -1,0 +1,54 @@
+//! The command as a user starts it: it measures, reports and leaves nothing behind.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn benches(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_headwater-benches")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn a_quick_run_reports_both_programs_and_checks_their_journals() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("figures.json");
+    let (file, dir) = (json.to_str().unwrap(), folder.path().to_str().unwrap());
+    let run = ["one-event", "get", "hot", "--pairs", "1", "--seconds", "0.3", "--in-flight", "4", "--json", file];
+    let output = benches(&[&run[..], &["--dir", dir]].concat());
+    let (table, progress) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{progress}");
+    for shown in ["one-event", "4 in flight", "by hand", "echo", "hot"] {
+        assert!(table.contains(shown), "{shown} is not in\n{table}");
+    }
+    let figures: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let cases = figures["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 3, "{figures:#}");
+    for case in cases {
+        for contender in case["contenders"].as_array().unwrap() {
+            let reading = &contender["readings"][0];
+            assert!(reading["operations"].as_u64().unwrap() > 0, "{case:#}");
+            assert!(reading["p99"].as_f64().unwrap() >= reading["p50"].as_f64().unwrap(), "{case:#}");
+        }
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.collect::<Vec<_>>(), ["figures.json"], "the servers' files are gone");
+}
+
+#[test]
+fn the_list_names_every_scenario_and_starts_nothing() {
+    let output = benches(&["--list"]);
+    let list = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success());
+    for scenario in ["one-event", "cold-load", "two-event", "cluster", "memory"] {
+        assert!(list.lines().any(|line| line.starts_with(scenario)), "{list}");
+    }
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_told_before_anything_starts() {
+    for wrong in [&["no-such-scenario"][..], &["--pairs", "0"], &["--seconds", "-1"], &["--in-flight", "0"]] {
+        let output = benches(wrong);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+}

@@ -13,6 +13,7 @@ mod contract;
 pub mod description;
 pub mod dispatch;
 mod event;
+pub mod evolution;
 mod failure;
 mod id;
 mod metadata;

@@ -22,7 +22,20 @@ pub struct UpcastEvent {
     pub data: Value,
 }
 
-type Rule = Arc<dyn Fn(Value) -> Result<Vec<UpcastEvent>, String> + Send + Sync>;
+#[derive(Clone)]
+struct Rule {
+    step: Step,
+    apply: Arc<dyn Fn(Value) -> Result<Vec<UpcastEvent>, String> + Send + Sync>,
+}
+
+/// Where a rule leads, as far as that is known without data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// To the next version of the same event.
+    Next,
+    /// To any number of events.
+    Elsewhere,
+}
 
 /// How many rules one stored event may pass through; more is taken for a circle.
 const MAX_STEPS: usize = 64;
@@ -71,7 +84,7 @@ impl Upcasters {
         rule: impl Fn(Value) -> Result<Value, String> + Send + Sync + 'static,
     ) -> Self {
         let newer = name.to_owned();
-        self.split(name, version, move |data| {
+        self.with(name, version, Step::Next, move |data| {
             rule(data).map(|data| vec![UpcastEvent { name: newer.clone(), version: version + 1, data }])
         })
     }
@@ -80,12 +93,22 @@ impl Upcasters {
     /// They pass through further rules where there are any.
     #[must_use]
     pub fn split(
-        mut self,
+        self,
         name: &str,
         version: u32,
         rule: impl Fn(Value) -> Result<Vec<UpcastEvent>, String> + Send + Sync + 'static,
     ) -> Self {
-        self.rules.insert((name.to_owned(), version), Arc::new(rule));
+        self.with(name, version, Step::Elsewhere, rule)
+    }
+
+    fn with(
+        mut self,
+        name: &str,
+        version: u32,
+        step: Step,
+        rule: impl Fn(Value) -> Result<Vec<UpcastEvent>, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.rules.insert((name.to_owned(), version), Rule { step, apply: Arc::new(rule) });
         self
     }
 
@@ -114,6 +137,11 @@ impl Upcasters {
         !self.rules.is_empty() && self.rules.contains_key(&(name.to_owned(), version))
     }
 
+    /// Where the rule for `name` at `version` leads; none when there is no rule.
+    pub(crate) fn step(&self, name: &str, version: u32) -> Option<Step> {
+        self.rules.get(&(name.to_owned(), version)).map(|rule| rule.step)
+    }
+
     /// Brings one stored event as far as the rules go, oldest first.
     ///
     /// # Errors
@@ -135,7 +163,7 @@ impl Upcasters {
             if steps > MAX_STEPS {
                 return Err(refused(format!("more than {MAX_STEPS} steps; do the rules lead in a circle?")));
             }
-            let newer = rule(event.data).map_err(refused)?;
+            let newer = (rule.apply)(event.data).map_err(refused)?;
             // `waiting` is a stack: the first of the new events has to come out first.
             waiting.extend(newer.into_iter().rev());
         }

@@ -49,6 +49,10 @@ impl EventCatalog {
         self.events.values()
     }
 
+    pub(super) fn upcasters(&self) -> &Upcasters {
+        &self.upcasters
+    }
+
     pub(super) fn contains(&self, name: &str) -> bool {
         self.events.contains_key(name)
     }

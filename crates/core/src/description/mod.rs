@@ -22,7 +22,7 @@ pub(crate) use command::{Decided, Decision, EncodedEvent, ParsedCommand, Refusal
 pub use query::QueryType;
 pub(crate) use state::AnyState;
 
-use crate::{AggregateId, DecodeError, Name, RecordedEvent, RejectionType};
+use crate::{AggregateId, DecodeError, Name, RecordedEvent, RejectionType, Upcasters};
 
 /// One aggregate type, described: what a service serves and a contract lists. Clones share it.
 #[derive(Clone)]
@@ -105,6 +105,11 @@ impl AggregateType {
     #[must_use]
     pub fn rejections(&self) -> &[RejectionType] {
         &self.parts.rejections
+    }
+
+    /// The rules that bring its stored events up to date.
+    pub(crate) fn upcasters(&self) -> &Upcasters {
+        self.parts.catalog.upcasters()
     }
 
     pub(crate) fn init(&self, id: &AggregateId) -> Box<dyn AnyState> {

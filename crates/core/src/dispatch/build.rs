@@ -9,6 +9,7 @@ use super::lane::Lanes;
 use super::stats::Counters;
 use super::writer::{SnapshotPolicy, SnapshotWriter};
 use super::{Dispatcher, Inner};
+use crate::evolution::{Compatibility, SchemaLock};
 use crate::store::{EventStore, SnapshotStore};
 use crate::{AggregateType, Clock, DescribeError, Described, Name, SystemClock};
 
@@ -21,6 +22,7 @@ pub struct DispatcherBuilder {
     cache_bytes: u64,
     snapshots: Option<Arc<dyn SnapshotStore>>,
     policy: SnapshotPolicy,
+    lock: Option<(SchemaLock, Compatibility)>,
     settings: Settings,
 }
 
@@ -66,6 +68,7 @@ impl DispatcherBuilder {
             cache_bytes: 256 * 1024 * 1024,
             snapshots: None,
             policy: SnapshotPolicy { every: 32, idle: Duration::from_secs(30) },
+            lock: None,
             settings,
         }
     }
@@ -95,6 +98,12 @@ impl DispatcherBuilder {
     /// How many bytes of aggregate states to keep in memory, by estimate; 256 MiB by default.
     pub fn cache_bytes(self, cache_bytes: u64) -> Self {
         Self { cache_bytes, ..self }
+    }
+
+    /// Refuses to start when the aggregate types break what released versions promised. The lock is mostly
+    /// compiled in: `SchemaLock::from_json(include_str!("../schema.lock.json"))`.
+    pub fn schema_lock(self, lock: SchemaLock, compatibility: Compatibility) -> Self {
+        Self { lock: Some((lock, compatibility)), ..self }
     }
 
     /// Keeps snapshots in `snapshots`, so that an aggregate that is not in memory need not be
@@ -154,7 +163,7 @@ impl DispatcherBuilder {
     ///
     /// # Errors
     /// [`BuildError`] with every reason: no aggregate types, one described twice or badly, a
-    /// setting out of range.
+    /// setting out of range, a promise of the schema lock that is broken.
     pub fn build(self) -> Result<Dispatcher, BuildError> {
         let mut problems = Vec::new();
         let mut types = BTreeMap::<Name, AggregateType>::new();
@@ -186,6 +195,12 @@ impl DispatcherBuilder {
         }
         if self.policy.idle.is_zero() {
             problems.push("snapshot_idle is 0; every event would write a snapshot".to_owned());
+        }
+        // An aggregate type that is not described well would only seem to be gone.
+        if let (true, Some((lock, compatibility))) = (problems.is_empty(), self.lock) {
+            let types: Vec<_> = types.values().cloned().collect();
+            let broken = lock.check(&types, compatibility).err();
+            problems.extend(broken.iter().flat_map(|broken| broken.problems()).map(ToString::to_string));
         }
         if !problems.is_empty() {
             return Err(BuildError { problems });

@@ -95,6 +95,7 @@
 //! | [`client`] | typed clients, and the client of a service on NATS |
 //! | [`store`] | the event store port, the store in memory, the store on JetStream |
 //! | [`scenario`] | given / when / then, for tests of the domain |
+//! | [`evolution`] | today's code checked against what released versions promised |
 //! | [`call`], [`description`], [`schema`] | what is beneath: calls and transports, descriptions, JSON Schemas |
 #![cfg_attr(feature = "nats", doc = "| [`service`] | a service on NATS |")]
 #![cfg_attr(feature = "nats", doc = "| [`nats`] | connecting, and the wire protocol |")]
@@ -116,7 +117,7 @@ pub use headwater_core::{
     Metadata, Name, NameError, NeverRejected, NewEvent, Query, RecordedEvent, Rejection, RejectionType, Revision,
     Scenario, Sequence, SystemClock, UpcastEvent, Upcasters, Violation, is_name,
 };
-pub use headwater_core::{call, description, dispatch, scenario, schema};
+pub use headwater_core::{call, description, dispatch, evolution, scenario, schema};
 #[cfg(feature = "macros")]
 pub use headwater_macros::{Command, Event, Query, Rejection, aggregate};
 #[cfg(feature = "nats")]

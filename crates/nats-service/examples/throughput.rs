@@ -85,7 +85,7 @@ impl Decide<Increment> for Counter {
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = NatsServer::start().await?;
-    println!("nats-server {}, {} in flight per line, median of {RUNS}", server.version(), "commands");
+    println!("nats-server {}, median of {RUNS} runs", server.version());
     for in_flight in [1, 16, 64, 256] {
         let mut rates = Vec::new();
         for _ in 0..RUNS {

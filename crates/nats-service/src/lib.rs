@@ -1,4 +1,117 @@
-//! A service on NATS from described aggregates.
+//! A service on NATS from described aggregates: discoverable, bounded, and never silent towards a caller.
+//!
+//! ```
+//! # use headwater_core::*;
+//! # use schemars::JsonSchema;
+//! # use serde::{Deserialize, Serialize};
+//! # #[derive(Clone, Serialize, Deserialize, JsonSchema)] struct Counter { count: u64 }
+//! # #[derive(Clone, Serialize, Deserialize, JsonSchema)] struct Increment { by: u64 }
+//! # impl Command for Increment { const NAME: &'static str = "increment"; }
+//! # #[derive(Clone, Serialize, Deserialize, JsonSchema)] struct Incremented { by: u64 }
+//! # impl Event for Incremented {
+//! #     fn types() -> Vec<EventType> {
+//! #         vec![EventType { name: "incremented", schema_version: 1, schema: |g| g.subschema_for::<Incremented>() }]
+//! #     }
+//! #     fn name(&self) -> &'static str { "incremented" }
+//! #     fn encode(&self) -> Result<Vec<u8>, serde_json::Error> { serde_json::to_vec(self) }
+//! #     fn decode(name: &str, data: &[u8]) -> Result<Self, DecodeError> {
+//! #         serde_json::from_slice(data).map_err(|source| DecodeError::Data { name: name.to_owned(), source })
+//! #     }
+//! # }
+//! # impl Aggregate for Counter {
+//! #     const TYPE: &'static str = "counter";
+//! #     type Event = Incremented;
+//! #     type Rejection = NeverRejected;
+//! #     fn init(_: &AggregateId) -> Self { Counter { count: 0 } }
+//! #     fn evolve(&mut self, event: &Incremented) { self.count += event.by; }
+//! # }
+//! # impl Decide<Increment> for Counter {
+//! #     fn decide(&self, command: Increment, _: &CommandContext) -> Result<Vec<Incremented>, NeverRejected> {
+//! #         Ok(vec![Incremented { by: command.by }])
+//! #     }
+//! # }
+//! # impl Described for Counter {
+//! #     type Env = ();
+//! #     fn describe(_: std::sync::Arc<()>) -> Describe<Self> { Describe::new().command::<Increment>() }
+//! # }
+//! use headwater_core::store::MemoryStore;
+//! use headwater_nats::connect::{Connection, NatsConfig};
+//! use headwater_nats_service::{Limits, Service};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = headwater_testkit::TestServer::start().await;
+//! # let url = server.url();
+//! let connection = Connection::connect(&NatsConfig::new(url.as_str())).await?;
+//! let service = Service::builder("counters", "1.0.0")
+//!     .description("Counts.")
+//!     .aggregate::<Counter>()
+//!     .store(MemoryStore::new())
+//!     .limits(Limits::default().in_flight(256))
+//!     .start(connection)
+//!     .await?;
+//!
+//! // Any program that speaks NATS can ask it.
+//! let client = async_nats::connect(&url).await?;
+//! let command = r#"{"aggregateId": "visitors", "command": {"by": 2}}"#;
+//! let reply = client.request("counters.command.counter.increment", command.into()).await?;
+//! let reply: serde_json::Value = serde_json::from_slice(&reply.payload)?;
+//! assert_eq!(reply["result"]["state"]["count"], 2);
+//!
+//! service.drain().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What an instance does with a request
+//!
+//! One subscription takes all commands and one all queries, so that what the service does not have is answered too. A message
+//! is looked at in this order, and what fails first is the answer:
+//!
+//! 1. **Subject**: a message under a subject that is not the service's is dropped and counted ([`StrayStats::foreign`]).
+//! 2. **Reply subject**: without one, or with one outside `_INBOX.`, `_R_.` and [`Limits::allow_replies_under`], there is no
+//!    answer and nothing is done; it is counted. An answer elsewhere could be stored as an event or reach an API.
+//! 3. **Known**: 400 for an aggregate type or command, 404 for a query that the service does not have.
+//! 4. **Size** of headers and body: 413. **Deadline** in `Headwater-Deadline`: 504 when it has passed.
+//!    **Content type** other than JSON: 400. **Draining** or too many under way: 503, at once.
+//! 5. **Depth** of the JSON, then the envelope: 400. A command takes its place in its aggregate's lane here, in the order of
+//!    arrival; everything after that happens side by side.
+//!
+//! Whatever happens then is an answer of the protocol, a panic in a handler too (500), and the next request is served. From a
+//! caller's headers only a valid `traceparent` reaches an event.
+//!
+//! A state too large to send does not undo a command: the answer is then 413 with `executed: true`, `revision` and `sequence`
+//! in its details, and `"return": "revision"` asks for a reply without the state. A page of a history is cut instead.
+//!
+//! # What it promises
+//!
+//! - Commands that one connection sends to one aggregate run in the order they were sent, within an instance
+//!   (`tests/order_and_load.rs`).
+//! - [`RunningService::drain`] loses no request that reached the instance: it is answered, or nobody listened any more
+//!   (`tests/draining.rs`). Where the connection was lost just before or while leaving, what was on the wire may be lost.
+//! - When the client dies or the connection breaks, the instance subscribes again, usually within milliseconds; what it had
+//!   taken in is finished, and the answers of the last moment are sent again (`tests/hostile.rs`, `tests/starting.rs`). A
+//!   caller may so get the same answer twice.
+//! - Discovery is ADR-32 in full, checked against schemas written from its text (`tests/discovery.rs`).
+//!
+//! # Statistics
+//!
+//! `num_requests` counts answers. `num_errors` counts those of 500 and above, without requests that were turned away because
+//! there were too many or the instance was leaving; `last_error` is `{number}:{code}` and names no aggregate. An endpoint's
+//! `data` has `codes` (answers by code, `ok` for successes), `in_flight`, `shed`, `refused_reply` and `no_reply`. What no
+//! endpoint stands for is in a member `data` of the whole answer, beside ADR-32's, as in [`ServiceStats`].
+//!
+//! # Rooms
+//!
+//! | file | holds |
+//! |---|---|
+//! | `service`, `limits`, `start`, `problem` | describing and starting |
+//! | `running`, `presence` | the handle; the task that subscribes, subscribes again, and sees the instance out |
+//! | `subscriptions`, `requests`, `reading` | what is listened to, how to leave it without loss, the reading loops |
+//! | `door`, `endpoint` | what is checked before anybody reads a request; what there is to ask |
+//! | `call`, `command`, `query` | a request that was let in |
+//! | `replies`, `outbox` | sending answers |
+//! | `control`, `about`, `health`, `counters`, `stats` | what the instance tells about itself |
 #![deny(missing_docs)]
 
 mod about;
@@ -20,6 +133,7 @@ mod replies;
 mod requests;
 mod running;
 mod service;
+mod start;
 mod stats;
 mod subscriptions;
 

@@ -60,13 +60,10 @@ impl Readers {
         std::mem::take(&mut self.leave).cancel();
     }
 
-    /// Waits until all have ended, but not for ever.
-    async fn ended(&mut self, limit: Duration) {
+    /// Waits until all have ended or `limit` has come. Says whether they have.
+    async fn ended(&mut self, limit: Instant) -> bool {
         let all = async { while self.tasks.join_next().await.is_some() {} };
-        if timeout(limit, all).await.is_err() {
-            tracing::warn!("a subscription did not end in time");
-            self.tasks.abort_all();
-        }
+        timeout_at(limit, all).await.is_ok()
     }
 }
 
@@ -80,8 +77,8 @@ enum News {
     Dropped,
     /// The connection works again.
     Back,
-    /// A subscription of this generation ended by itself.
-    Ended(u64),
+    /// A subscription of this generation ended by itself; without one, its reader died.
+    Ended(Option<u64>),
 }
 
 impl Presence {
@@ -144,10 +141,10 @@ impl Presence {
                     self.renew().await?;
                 }
                 News::Back => self.instance.answer_again(broken.take().unwrap_or_else(Instant::now)),
-                News::Ended(generation) if generation != self.generation => {}
-                News::Ended(generation) => {
+                News::Ended(Some(generation)) if generation != self.generation => {}
+                News::Ended(_) => {
                     broken.get_or_insert_with(Instant::now);
-                    self.instance.connection.report_dead(generation);
+                    self.instance.connection.report_dead(self.generation);
                     self.replaced_within(PAUSE).await;
                     self.renew().await?;
                 }
@@ -162,8 +159,8 @@ impl Presence {
             () = self.leave.cancelled() => News::Leave,
             // The sender lives as long as the connection, which the instance holds.
             Ok(_) = generations.wait_for(|generation| *generation != self.generation) => News::Replaced,
-            Some(ended) = self.requests.tasks.join_next() => News::Ended(ended.unwrap_or_default()),
-            Some(ended) = self.questions.tasks.join_next() => News::Ended(ended.unwrap_or_default()),
+            Some(ended) = self.requests.tasks.join_next() => News::Ended(ended.ok()),
+            Some(ended) = self.questions.tasks.join_next() => News::Ended(ended.ok()),
             _ = self.instance.connection.disconnected(), if up => News::Dropped,
             _ = self.instance.connection.ready(Duration::MAX), if !up => News::Back,
         }
@@ -219,7 +216,8 @@ impl Presence {
         let (begun, answered) = (Instant::now(), instance.answered.get());
         instance.phase.reach(Phase::Leaving);
         self.requests.dismiss();
-        self.requests.ended(LEAVE_WITHIN.min(self.drain_timeout / 2)).await;
+        self.requests.ended(begun + LEAVE_WITHIN.min(self.drain_timeout / 2)).await;
+        // From here on requests that still come are told to go elsewhere.
         instance.phase.reach(Phase::Draining);
 
         instance.tasks.close();
@@ -228,8 +226,11 @@ impl Presence {
             instance.give_up.cancel();
             let _ = timeout(FAREWELL, instance.tasks.wait()).await;
         }
+        if !self.requests.ended(begun + LEAVE_WITHIN).await {
+            tracing::warn!(service = %instance.name(), instance = instance.id, "the server did not confirm the leave in time");
+        }
         self.questions.dismiss();
-        self.questions.ended(LEAVE_WITHIN).await;
+        self.questions.ended(Instant::now() + FAREWELL).await;
         instance.questions.close();
         let _ = timeout(FAREWELL, instance.questions.wait()).await;
         // What was answered has reached the server once it answers in turn.

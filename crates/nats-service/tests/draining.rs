@@ -210,6 +210,21 @@ async fn what_takes_too_long_is_given_up_and_its_caller_told() {
     assert_eq!(world.store.len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_when_the_time_for_leaving_is_up_is_told_to_go_elsewhere() {
+    let world = World::with(|service| service.drain_timeout(Duration::from_millis(20))).await;
+    let load = Load::start(&world.caller, 64);
+    load.until_done(500).await;
+    world.service.drain().await;
+    let stats = world.service.stats();
+    let told = load.stop().await;
+    assert_eq!(told.unanswered, 0, "{told:?}");
+    assert!(told.refused > 0, "{told:?}");
+    let add = stats.endpoints.iter().find(|endpoint| endpoint.name == "command-tally-add").unwrap();
+    assert_eq!(add.data.as_ref().unwrap()["shed"], told.refused, "{add:?}");
+    assert_eq!(add.num_errors, 0);
+}
+
 #[tokio::test]
 async fn draining_twice_gives_the_same_report_and_a_dropped_call_goes_on() {
     let world = World::start().await;

@@ -51,7 +51,7 @@ fn check_identity(answer: &Value, kind: &str, instances: [&Instance; 2]) {
     let metadata = &answer["metadata"];
     assert_eq!(members(metadata), ["contract", "features", "headwater"]);
     assert_eq!(metadata["contract"], instances[0].service.contract().fingerprint());
-    assert_eq!(metadata["features"], "limits,queue-group");
+    assert_eq!(metadata["features"], "limits,queue-group,snapshots");
     assert!(metadata["headwater"].as_str().unwrap().split('.').count() == 3, "{metadata}");
 }
 
@@ -185,7 +185,7 @@ async fn instances_without_a_queue_group_answer_every_one() {
     let _instances = [start().await, start().await];
     let client = site.client().await;
     let info = gather(&client, "receipts.info", 2).await;
-    assert!(info.iter().all(|info| info["metadata"]["features"] == "limits"));
+    assert!(info.iter().all(|info| info["metadata"]["features"] == "limits,snapshots"));
     assert!(info.iter().all(|info| info["endpoints"][0]["queue_group"] == ""));
 }
 

@@ -14,3 +14,4 @@ mod names;
 mod page;
 mod queries;
 mod requests;
+mod snapshots;

@@ -4,7 +4,7 @@ use headwater::Name;
 use headwater::nats::connect::{Connection, Connections, NatsConfig};
 use headwater::nats::discovery::EndpointStats;
 use headwater::service::{RunningService, Service};
-use headwater::store::{JetStreamStore, StoreConfig};
+use headwater::store::{JetStreamSnapshots, JetStreamStore, SnapshotConfig, StoreConfig};
 use headwater_testkit::FaultProxy;
 use sample_receipts::domain::Receipt;
 use sample_receipts::{SERVICE, VERSION};
@@ -69,11 +69,14 @@ impl<'a> Starting<'a> {
         let (callers, jetstream) = (self.callers.name("callers"), self.jetstream.name("jetstream"));
         let (callers, jetstream) =
             tokio::try_join!(Connection::connect(&callers), Connection::connect(&jetstream)).unwrap();
+        let snapshots = SnapshotConfig::beside(&self.store);
         let store = JetStreamStore::open(jetstream.clone(), self.store).await.unwrap();
+        let snapshots = JetStreamSnapshots::open(jetstream.clone(), snapshots).await.unwrap();
         let service = Service::builder(SERVICE, VERSION)
             .description("Receipts: the worked example of Headwater")
             .aggregate::<Receipt>()
-            .store(store.clone());
+            .store(store.clone())
+            .snapshots(snapshots);
         let service = self.tune.into_iter().fold(service, |service, tune| tune(service));
         let service = service.start(callers.clone()).await.unwrap();
         Instance { service, connections: Connections { callers, jetstream }, store }

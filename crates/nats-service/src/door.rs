@@ -132,6 +132,13 @@ impl Instance {
         })
     }
 
+    /// Answers a request that could not be taken in because of a bug.
+    pub(crate) fn apologise(&self, message: &Message) {
+        if let Ok(reply) = self.reply_subject(message) {
+            self.turn_away(reply, &Failure::internal("taking the request in panicked"), Instant::now());
+        }
+    }
+
     fn turn_away(&self, reply: &Subject, failure: &Failure, arrived: Instant) {
         let served = headwater_nats::reply::Served::now(&self.id).took(arrived.elapsed());
         self.answer_now(reply, &Reply::failure(failure, &served, self.max_reply()));

@@ -19,7 +19,11 @@ const PASSED_ON: Duration = Duration::from_millis(500);
 /// Takes requests in until their subscription ends, and leaves it when told to.
 pub(crate) async fn read_requests(instance: Arc<Instance>, mut requests: Requests, leave: CancellationToken) {
     let mut told = std::pin::pin!(leave.cancelled());
-    let take = |message: &Message| guarded(&instance, || instance.take(message));
+    let take = |message: &Message| {
+        if !guarded(&instance, || instance.take(message)) {
+            guarded(&instance, || instance.apologise(message));
+        }
+    };
     loop {
         tokio::select! {
             biased;
@@ -44,7 +48,7 @@ pub(crate) async fn read_questions(
         tokio::select! {
             biased;
             message = questions.next() => match message {
-                Some(message) => guarded(&instance, || instance.take_question(&message)),
+                Some(message) => _ = guarded(&instance, || instance.take_question(&message)),
                 None => return,
             },
             () = &mut told, if !leaving => {
@@ -58,9 +62,11 @@ pub(crate) async fn read_questions(
     }
 }
 
-/// Whatever happens with one message must not keep the next from being taken in.
-fn guarded(instance: &Instance, take: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(take)).is_err() {
+/// Whatever happens with one message must not keep the next from being taken in. Says whether nothing happened.
+fn guarded(instance: &Instance, take: impl FnOnce()) -> bool {
+    let well = catch_unwind(AssertUnwindSafe(take)).is_ok();
+    if !well {
         tracing::error!(service = %instance.name(), instance = instance.id, "taking a message in panicked");
     }
+    well
 }

@@ -110,6 +110,9 @@ fn the_core_knows_no_nats_and_no_sockets() {
     let workspace = workspace();
     assert!(workspace.beneath_core.contains("serde"), "cargo tree told nothing: {:?}", workspace.beneath_core);
     for never in NEVER_IN_CORE {
-        assert!(!workspace.beneath_core.contains(*never), "headwater-core depends on {never}, maybe through another crate");
+        assert!(
+            !workspace.beneath_core.contains(*never),
+            "headwater-core depends on {never}, maybe through another crate"
+        );
     }
 }

@@ -42,12 +42,14 @@
 //! - [`NatsClient`], [`NatsClientBuilder`]: the client and its settings.
 //! - [`RetryPolicy`]: how often and how fast a call is tried again.
 //! - [`discovery`]: who is there, what they offer, how they are doing.
+//! - [`durable`]: the events of the journal, each handled at least once and in order.
 #![deny(missing_docs)]
 
 mod attempt;
 mod call;
 mod client;
 pub mod discovery;
+pub mod durable;
 mod live;
 mod mailbox;
 mod outgoing;

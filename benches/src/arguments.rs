@@ -40,6 +40,10 @@ pub(crate) struct Arguments {
     #[arg(long)]
     quick: bool,
 
+    /// How many seconds to wait, at the most, before each run until the machine does nothing else.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    patience: u16,
+
     /// Also writes everything that was measured to this file, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -82,6 +86,8 @@ pub(crate) struct Effort {
     pub(crate) warm_up: Duration,
     /// The time that is measured.
     pub(crate) measured: Duration,
+    /// How long to wait at the most before a run until the machine is quiet.
+    pub(crate) patience: Duration,
     /// Whether only to see that all works.
     pub(crate) quick: bool,
     in_flight: Vec<u16>,
@@ -127,6 +133,7 @@ impl Arguments {
             pairs,
             warm_up: Duration::from_secs_f64(seconds / 3.0),
             measured: Duration::from_secs_f64(seconds),
+            patience: Duration::from_secs(self.patience.into()),
             quick: self.quick,
             in_flight: self.in_flight.clone(),
             dir: self.dir.clone(),

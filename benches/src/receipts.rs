@@ -77,6 +77,7 @@ pub(crate) struct Commands {
     script: Script,
     step: usize,
     sent: Option<(Uuid, Call)>,
+    settled: Option<Call>,
     acknowledged: Vec<(Uuid, u32)>,
 }
 
@@ -108,6 +109,7 @@ impl Commands {
             script,
             step: 0,
             sent: None,
+            settled: None,
             acknowledged: Vec::new(),
         }
     }
@@ -162,6 +164,7 @@ impl Caller for Commands {
         let revision = revision(reply)?;
         let (command, call) = self.sent.take().ok_or("a reply to nothing")?;
         self.acknowledged.push((command, call.events()));
+        self.settled = Some(call);
         let receipt = &mut self.receipts[place];
         receipt.round += 1;
         let expected = receipt.revision + u64::from(call.events());
@@ -170,6 +173,11 @@ impl Caller for Commands {
             return Err(format!("revision {revision} and not {expected} after {call:?}"));
         }
         Ok(())
+    }
+
+    /// In a mix, one-event commands.
+    fn is_singled_out(&self) -> bool {
+        matches!(self.script, Script::Mixed(_)) && self.settled.is_some_and(|call| call.events() == 1)
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::machine;
 use super::meter::Meter;
 use super::reading::Reading;
 use crate::Fallible;
@@ -33,6 +34,11 @@ pub(crate) trait Caller: Send + 'static {
 
     /// Judges the reply to it; an error says what is wrong with it.
     fn settle(&mut self, reply: &Message) -> Result<(), String>;
+
+    /// Whether the call that was settled last is of the kind whose times are also told by themselves.
+    fn is_singled_out(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -95,10 +101,11 @@ pub(crate) async fn run<C: Caller>(
     effort: &Effort,
     meter: &Meter,
 ) -> Fallible<(Vec<C>, Reading)> {
+    machine::until_quiet(effort.patience).await?;
     let failures = Arc::new(Failures::default());
     let begin = Instant::now() + effort.warm_up;
     let end = begin + effort.measured;
-    let tasks: Vec<JoinHandle<(C, Vec<Duration>)>> = callers
+    let tasks: Vec<JoinHandle<(C, Times)>> = callers
         .into_iter()
         .map(|caller| tokio::spawn(call_until(client.clone(), caller, Arc::clone(&failures), begin, end)))
         .collect();
@@ -106,18 +113,28 @@ pub(crate) async fn run<C: Caller>(
     let first = meter.mark()?;
     tokio::time::sleep_until(end).await;
     let last = meter.mark()?;
-    let mut latencies = Vec::new();
+    let mut times = Times::default();
     let mut callers = Vec::with_capacity(tasks.len());
     for (caller, own) in try_join_all(tasks).await? {
         callers.push(caller);
-        latencies.extend(own);
+        times.all.extend(own.all);
+        times.singled_out.extend(own.singled_out);
     }
     failures.none().await?;
     // The marks are read a moment late when all cores are busy; processor time is for what was spent between them.
     let spent = last.since(&first);
     let between = last.at() - first.at();
     require_punctual(between, effort.measured)?;
-    Ok((callers, Reading::of(latencies, effort.measured, &spent)))
+    let reading = Reading::of(times.all, effort.measured, &spent).singled_out(times.singled_out);
+    Ok((callers, reading))
+}
+
+/// How long the calls of the measured time took.
+#[derive(Debug, Default)]
+struct Times {
+    all: Vec<Duration>,
+    /// Those of the kind that is also told by itself.
+    singled_out: Vec<Duration>,
 }
 
 /// Processor times would be wrong if the clock reader itself had been kept waiting.
@@ -135,17 +152,20 @@ async fn call_until<C: Caller>(
     failures: Arc<Failures>,
     begin: Instant,
     end: Instant,
-) -> (C, Vec<Duration>) {
-    let mut latencies = Vec::with_capacity(1 << 14);
+) -> (C, Times) {
+    let mut times = Times { all: Vec::with_capacity(1 << 14), singled_out: Vec::new() };
     let mut now = Instant::now();
     while now < end && !failures.enough() {
         let took = call(&client, &mut caller, &failures).await;
         now = Instant::now();
         if let Some(took) = took.filter(|_| begin <= now && now < end) {
-            latencies.push(took);
+            times.all.push(took);
+            if caller.is_singled_out() {
+                times.singled_out.push(took);
+            }
         }
     }
-    (caller, latencies)
+    (caller, times)
 }
 
 /// One call; how long it took, when it succeeded.

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
+use super::meter;
 use crate::Fallible;
 
 #[derive(Debug, Clone, Serialize)]
@@ -39,6 +42,25 @@ impl Machine {
 pub(crate) fn load_average() -> f64 {
     let first = |text: String| text.split_whitespace().next()?.parse().ok();
     fs::read_to_string("/proc/loadavg").ok().and_then(first).unwrap_or(f64::NAN)
+}
+
+/// How long the machine must have nothing to do to count as quiet.
+const QUIET_FOR: Duration = Duration::from_millis(500);
+
+/// How much it may do in that time all the same, in processor time.
+const QUIET: Duration = Duration::from_millis(75);
+
+/// Waits until nothing much runs, while nobody calls the programs under test, but at the most for `patience`.
+pub(crate) async fn until_quiet(patience: Duration) -> Fallible<()> {
+    let limit = Instant::now() + patience;
+    while Instant::now() < limit {
+        let before = meter::of_machine()?;
+        tokio::time::sleep(QUIET_FOR).await;
+        if meter::of_machine()?.saturating_sub(before) < QUIET {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Where the servers store: what was asked for, or the first usual place that is on a disk.

@@ -71,7 +71,8 @@ fn of_process(pid: &str) -> Fallible<Duration> {
     process_ticks(&stat).map(time).ok_or_else(|| format!("/proc/{pid}/stat has an unknown form").into())
 }
 
-fn of_machine() -> Fallible<Duration> {
+/// How much processor time the machine has spent since it was started.
+pub(super) fn of_machine() -> Fallible<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     machine_ticks(&stat).map(time).ok_or_else(|| "/proc/stat has an unknown form".into())
 }

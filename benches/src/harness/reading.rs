@@ -20,6 +20,9 @@ pub(crate) struct Reading {
     /// The first of all, where that is the point.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) first: Option<f64>,
+    /// The 99th percentile of one kind of call, where that is told by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) singled_out_p99: Option<f64>,
     /// Of the program under test.
     pub(crate) program_cpu: f64,
     /// Of nats-server, all of them together.
@@ -41,6 +44,13 @@ impl Reading {
         reading
     }
 
+    /// With the times of one kind of call told by themselves, if there are any.
+    pub(crate) fn singled_out(mut self, mut latencies: Vec<Duration>) -> Self {
+        latencies.sort_unstable();
+        self.singled_out_p99 = (!latencies.is_empty()).then(|| micros(percentile(&latencies, 0.99)));
+        self
+    }
+
     /// Where only the whole was timed.
     pub(crate) fn without_latencies(operations: u64, elapsed: Duration, spent: &Spent) -> Self {
         let seconds = elapsed.as_secs_f64();
@@ -53,6 +63,7 @@ impl Reading {
             p99: 0.0,
             longest: 0.0,
             first: None,
+            singled_out_p99: None,
             program_cpu: each(spent.programs),
             server_cpu: each(spent.servers),
             callers_cpu: each(spent.callers),

@@ -73,8 +73,8 @@ impl Contest {
             Ok(reading)
         });
         let contenders = Contender::all(&PROGRAMS, readings.await?);
-        let (scenario, server) = (self.scenario, world.version());
-        Ok(Case { scenario, case, unit: "commands", server, load_average, contenders, bar, note: None })
+        let (scenario, server, note) = (self.scenario, world.version(), singled_out(&contenders));
+        Ok(Case { scenario, case, unit: "commands", server, load_average, contenders, bar, note })
     }
 
     fn name(&self, in_flight: usize) -> String {
@@ -121,4 +121,15 @@ impl Contest {
         let in_turn = self.receipts == Receipts::Distinct;
         Role::ByHand(ByHand { url, service, loading: Loading::DirectGet, cache: true, in_turn })
     }
+}
+
+/// The 99th percentiles of one-event commands in a mix.
+fn singled_out(contenders: &[Contender]) -> Option<String> {
+    let figure = |contender: &Contender| {
+        contender.readings.first()?.singled_out_p99?;
+        let p99 = contender.median(|reading| reading.singled_out_p99.unwrap_or_default());
+        Some(format!("{} {:.1} ms", contender.name, p99 / 1000.0))
+    };
+    let figures: Option<Vec<String>> = contenders.iter().map(figure).collect();
+    Some(format!("p99 of the one-event commands alone: {}", figures?.join(", ")))
 }

@@ -233,8 +233,7 @@ impl Presence {
         self.questions.ended(Instant::now() + FAREWELL).await;
         instance.questions.close();
         let _ = timeout(FAREWELL, instance.questions.wait()).await;
-        // What was answered has reached the server once it answers in turn.
-        let flushed = instance.connection.round_trip().await.is_ok();
+        let flushed = instance.connection.flush(FAREWELL).await.is_ok();
         let abandoned = instance.given_up.get() + instance.tasks.len() as u64;
         let answered = instance.answered.get().saturating_sub(answered).saturating_sub(instance.given_up.get());
         // Nobody waits for these but the next instance, so they come last and may be left undone.

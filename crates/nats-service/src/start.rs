@@ -1,6 +1,7 @@
 //! Starting an instance: everything checked first, then put together, then subscribed.
 
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use chrono::Utc;
 use headwater_core::dispatch::Dispatcher;
@@ -27,6 +28,9 @@ use crate::running::RunningService;
 use crate::service::{Service, Tune};
 use crate::subscriptions::Subscriptions;
 
+/// How long the server may take to work off the subscriptions.
+const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(5);
+
 /// The longest description, in bytes; it is part of every answer to INFO.
 const MAX_DESCRIPTION: usize = 1024;
 
@@ -45,8 +49,9 @@ impl Service {
         let link = instance.relink();
         let subscribing = instance.connection.guard(Subscriptions::make(&instance, &link.client)).await?;
         let subscriptions = subscribing.map_err(|_| StartError::NotSubscribed)?;
-        // Once the server has answered, it has also said what it does not permit.
-        instance.connection.round_trip().await?;
+        // Once the server has worked off what was sent, it has also said what it does not permit. A round trip would not do:
+        // whatever the server says counts as its answer, a message that was under way included.
+        instance.connection.flush(SUBSCRIBED_WITHIN).await?;
         refused(&instance, &mut violations)?;
 
         let (leave, abort) = (CancellationToken::new(), CancellationToken::new());

@@ -8,10 +8,10 @@ use std::time::Duration;
 use headwater_core::store::MemoryStore;
 use headwater_nats::connect::{Connection, NatsConfig};
 use headwater_nats_service::{Limits, Service, StartError, Stopped};
-use headwater_testkit::{TestServer, wait_until};
+use headwater_testkit::{Direction, FaultProxy, TestServer, wait_until};
 use serde_json::json;
 use support::{Caller, World, connection, plain, tallies, tally};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -88,6 +88,27 @@ async fn a_connection_that_is_down_is_an_error_that_may_pass() {
     statuses.wait_for(|status| !status.is_connected()).await.unwrap();
     let error = tallies(&MemoryStore::new()).start(connection).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");
+}
+
+/// Whatever the server said used to pass for its answer, a message that was under way included: the service called itself
+/// started, and its first caller found nobody there.
+#[tokio::test]
+async fn requests_are_taken_when_start_returns_also_where_the_server_has_other_things_to_say() {
+    let server = TestServer::start().await;
+    let (caller, proxy) = (Caller::connect(&server).await, FaultProxy::start(server.address()).await.unwrap());
+    let connection = Connection::connect(&NatsConfig::new(&proxy.url())).await.unwrap();
+    let _noise = connection.client().subscribe("noise").await.unwrap();
+    connection.flush(SOON).await.unwrap();
+    let client = caller.client.clone();
+    let noise = tokio::spawn(async move {
+        while client.publish("noise", "x".into()).await.is_ok() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+    proxy.delay(Direction::ToServer, Duration::from_millis(200));
+    let _service = tallies(&MemoryStore::new()).start(connection).await.unwrap();
+    noise.abort();
+    caller.get("a").await.failure(404, "not-found");
 }
 
 #[tokio::test]

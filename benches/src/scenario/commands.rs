@@ -15,8 +15,11 @@ use crate::harness::world::World;
 use crate::receipts::{Commands, Script};
 use crate::report::{self, Bar, Case, Contender};
 
-/// The names of the two programs, in the order of their runs.
-const PROGRAMS: [&str; 2] = ["headwater", "by hand"];
+/// The programs, in the order of their runs.
+const HEADWATER: &str = "headwater";
+const BY_HAND: &str = "by hand";
+/// By hand, and commands on one receipt wait for each other within a process.
+const BY_HAND_IN_TURN: &str = "by hand, in turn";
 
 /// How many receipts the callers have together, so that they are all in memory and none is asked twice at once.
 const RECEIPTS: usize = 1024;
@@ -34,10 +37,20 @@ pub(super) struct Contest {
 /// Whose receipts they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Receipts {
-    /// Every caller has some of its own. By hand, commands on one receipt wait for each other.
+    /// Every caller has some of its own.
     Distinct,
-    /// All callers have the same one. By hand, commands race, and whoever comes too late decides again.
+    /// All callers have the same one. By hand, commands race, and whoever comes too late reads on and decides again; or
+    /// else they wait for each other, which helps as long as there is one process.
     OneForAll,
+}
+
+impl Receipts {
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Distinct => &[HEADWATER, BY_HAND],
+            Self::OneForAll => &[HEADWATER, BY_HAND, BY_HAND_IN_TURN],
+        }
+    }
 }
 
 impl Contest {
@@ -56,8 +69,8 @@ impl Contest {
     ) -> Fallible<Case> {
         let load_average = load_average();
         let case = self.name(in_flight);
-        let mut runs = 0;
-        let readings = alternate(effort.pairs, &PROGRAMS, async |round, program| {
+        let (mut runs, programs) = (0, self.receipts.programs());
+        let readings = alternate(effort.pairs, programs, async |round, program| {
             runs += 1;
             let reading = self
                 .run(world, effort, program, runs, in_flight)
@@ -72,7 +85,7 @@ impl Contest {
             ));
             Ok(reading)
         });
-        let contenders = Contender::all(&PROGRAMS, readings.await?);
+        let contenders = Contender::all(programs, readings.await?);
         let (scenario, server, note) = (self.scenario, world.version(), singled_out(&contenders));
         Ok(Case { scenario, case, unit: "commands", server, load_average, contenders, bar, note })
     }
@@ -115,10 +128,10 @@ impl Contest {
 
     fn role(&self, world: &World, url: &str, program: &str, service: &str) -> Role {
         let (url, service) = (url.to_owned(), service.to_owned());
-        if program == PROGRAMS[0] {
+        if program == HEADWATER {
             return Role::Ours(Ours { url, service, replicas: world.replicas(), cache: true });
         }
-        let in_turn = self.receipts == Receipts::Distinct;
+        let in_turn = self.receipts == Receipts::Distinct || program == BY_HAND_IN_TURN;
         Role::ByHand(ByHand { url, service, loading: Loading::DirectGet, cache: true, in_turn })
     }
 }

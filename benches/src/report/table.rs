@@ -88,11 +88,16 @@ fn row(case: &Case, contender: &Contender, first: bool) -> Vec<String> {
         figure(contender.median(|reading| reading.p99)),
         figure(contender.median(|reading| reading.program_cpu)),
         figure(contender.median(|reading| reading.server_cpu)),
-        ratio(|ratio| format!("{:.2}", ratio.throughput)),
-        ratio(|ratio| format!("{:.2}–{:.2}", ratio.lowest, ratio.highest)),
-        ratio(|ratio| if ratio.p99.is_finite() { format!("{:.2}", ratio.p99) } else { String::new() }),
+        ratio(|ratio| times(ratio.throughput)),
+        ratio(|ratio| format!("{}–{}", times(ratio.lowest), times(ratio.highest))),
+        ratio(|ratio| times(ratio.p99)),
         format!("{:.0}", most(|reading| reading.others_percent)),
     ]
+}
+
+/// How many times as much; nothing to say where a run came to nothing within its time.
+fn times(ratio: f64) -> String {
+    if ratio.is_finite() { format!("{ratio:.2}") } else { "–".to_owned() }
 }
 
 /// Whether the bar is met, in words.

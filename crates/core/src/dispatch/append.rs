@@ -10,7 +10,7 @@ use super::{Deadline, Inner};
 use crate::call::{CommandReply, EventSummary, ReturnMode};
 use crate::description::{Decision, EncodedEvent, Refusal};
 use crate::store::{Append, AppendError, Appended, Head};
-use crate::{AggregateId, AggregateType, EventId, Failure, NewEvent, Revision};
+use crate::{AggregateId, AggregateType, EventId, Failure, FailureCode, NewEvent, Revision};
 
 impl Inner {
     /// Stores the events of one command and answers it.
@@ -33,7 +33,7 @@ impl Inner {
             Ok(appended) if appended.duplicate => {
                 // An earlier attempt at this command is in the journal; its answer is the answer.
                 self.counters.conflicts.add(1);
-                Ok(Attempt::Behind)
+                Ok(Attempt::Stored)
             }
             Ok(appended) => {
                 self.counters.appends.add(1);
@@ -174,6 +174,17 @@ pub(super) fn refused(aggregate: &AggregateId, refusal: Refusal) -> Failure {
             tracing::warn!(%aggregate, dependency = name, error = %source, "a handler could not ask outside");
             Failure::unavailable(name, format!("`{name}`, which this command asks, is not available"))
         }
+    }
+}
+
+/// A failure of a command whose events may be stored. `unavailable` would say that nothing was done.
+pub(super) fn may_be_carried_out(failure: Failure) -> Failure {
+    match failure.code {
+        FailureCode::Unavailable => Failure::outcome_unknown(format!(
+            "the command may be stored, but cannot be looked up ({}); send the same commandId again to settle it",
+            failure.message
+        )),
+        _ => failure,
     }
 }
 

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rand::Rng;
 
-use super::append::{refused, reply};
+use super::append::{may_be_carried_out, refused, reply};
 use super::cache::Slot;
 use super::job::{Accepted, Job};
 use super::joint;
@@ -47,6 +47,9 @@ pub(super) enum Attempt {
     Done(CommandReply),
     /// Another writer was faster, or the state was behind: bring it up to date and decide again.
     Behind,
+    /// The command's events are in the journal, by this attempt or an earlier one: bring the state up to date and answer
+    /// from there.
+    Stored,
 }
 
 impl Dispatcher {
@@ -126,6 +129,11 @@ impl Inner {
 
     /// Carries one command out: decides, appends, and again after a conflict.
     pub(super) async fn carry_out(&self, mut job: Job, slot: &Slot) -> Result<CommandReply, Failure> {
+        let done = self.see_through(&mut job, slot).await;
+        done.map_err(|failure| if job.stored { may_be_carried_out(failure) } else { failure })
+    }
+
+    async fn see_through(&self, job: &mut Job, slot: &Slot) -> Result<CommandReply, Failure> {
         let deadline = job.accepted.deadline;
         for attempt in 1..=self.settings.attempts {
             let payload = match job.parsed.take() {
@@ -134,7 +142,8 @@ impl Inner {
             };
             match self.attempt(&job.described, job.command()?, payload, &job.accepted, slot).await? {
                 Attempt::Done(reply) => return Ok(reply),
-                Attempt::Behind => {
+                behind @ (Attempt::Behind | Attempt::Stored) => {
+                    job.stored |= matches!(behind, Attempt::Stored);
                     self.wait_to_retry(attempt).await;
                     let fresh = self.catch_up(&job.described, &job.accepted.aggregate, slot, Freshness::Leader);
                     within(deadline, "reading the newest events", fresh).await?;

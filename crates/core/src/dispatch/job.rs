@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub(super) parsed: Option<ParsedCommand>,
     /// Whether another command's turn may carry it out: it needs nothing but the state.
     pub(super) may_go_along: bool,
+    /// Whether an append told that events of its command are in the journal.
+    pub(super) stored: bool,
     pub(super) answer: oneshot::Sender<Result<CommandReply, Failure>>,
 }
 
@@ -53,7 +55,7 @@ impl Inner {
         let parsed = command.parse(&accepted.payload)?;
         let may_go_along = command.is_pure();
         let (answer, answered) = oneshot::channel();
-        Ok((Job { described, name, accepted, parsed: Some(parsed), may_go_along, answer }, answered))
+        Ok((Job { described, name, accepted, parsed: Some(parsed), may_go_along, stored: false, answer }, answered))
     }
 }
 

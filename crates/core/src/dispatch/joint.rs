@@ -160,7 +160,16 @@ impl Inner {
                 }
                 Ok(())
             }
-            Ok(_) | Err(AppendError::Conflict { .. } | AppendError::TooLarge { .. }) => {
+            // Some of the commands are stored, by this append or by others; each finds out by itself.
+            Ok(_) => {
+                self.counters.conflicts.add(1);
+                let stored = |mut told: Told| {
+                    told.job.stored = true;
+                    told.job
+                };
+                Err(told.into_iter().map(stored).collect())
+            }
+            Err(AppendError::Conflict { .. } | AppendError::TooLarge { .. }) => {
                 self.counters.conflicts.add(1);
                 Err(told.into_iter().map(|told| told.job).collect())
             }

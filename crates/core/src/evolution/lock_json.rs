@@ -42,8 +42,8 @@ pub enum LockError {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File<'a> {
-    #[serde(default, skip_deserializing)]
-    about: &'a str,
+    #[serde(default)]
+    about: Cow<'a, str>,
     format: u32,
     aggregates: Cow<'a, BTreeMap<String, Promises>>,
 }
@@ -58,7 +58,7 @@ impl SchemaLock {
     /// The lock as indented JSON with a line break at its end; the same lock always gives the same text.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let file = File { about: ABOUT, format: FORMAT, aggregates: Cow::Borrowed(&self.aggregates) };
+        let file = File { about: ABOUT.into(), format: FORMAT, aggregates: Cow::Borrowed(&self.aggregates) };
         let mut text = serde_json::to_string_pretty(&file).expect("all keys are texts or numbers");
         text.push('\n');
         text

@@ -7,6 +7,7 @@ mod connect;
 mod demo;
 mod nats_server;
 mod output;
+mod schema_lock;
 mod serve;
 mod service;
 mod show;
@@ -35,5 +36,6 @@ async fn run(Arguments { in_process, action }: Arguments, output: &mut Output) -
         Some(Action::Serve(arguments)) => serve::run(arguments, output).await,
         Some(Action::Client(arguments)) => client::run(arguments, output).await,
         Some(Action::NatsServer(arguments)) => nats_server::run(arguments, output).await,
+        Some(Action::SchemaLock(arguments)) => schema_lock::run(&arguments, output),
     }
 }

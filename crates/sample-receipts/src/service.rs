@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use headwater::Name;
+use headwater::evolution::Compatibility;
 use headwater::nats::connect::{Connections, NatsConfig};
 use headwater::service::{RunningService, Service, Stopped};
 use headwater::store::{JetStreamSnapshots, JetStreamStore, MemoryStore, SnapshotConfig, StoreConfig};
@@ -11,7 +12,7 @@ use sample_receipts::domain::Receipt;
 use sample_receipts::{SERVICE, VERSION};
 
 use crate::complaint::Complaint;
-use crate::connect;
+use crate::{connect, schema_lock};
 
 /// How long draining waits for what is under way.
 const DRAIN_WITHIN: Duration = Duration::from_secs(5);
@@ -63,6 +64,7 @@ async fn start_one(config: &NatsConfig, plan: &Plan) -> Result<Running, Complain
     let mut service = Service::builder(SERVICE, VERSION)
         .description("Receipts: the worked example of Headwater")
         .aggregate::<Receipt>()
+        .schema_lock(schema_lock::released()?, Compatibility::Full)
         .drain_timeout(DRAIN_WITHIN);
     if let Some(group) = &plan.queue_group {
         service = service.queue_group(group);

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use headwater::evolution::Compatibility;
 
 pub(crate) use client::{ClientAction, ClientArguments, CommandOptions, ReadOptions};
 pub(crate) use nats::NatsArguments;
@@ -35,6 +36,8 @@ pub(crate) enum Action {
     Client(ClientArguments),
     /// Run a nats-server for development until SIGINT or SIGTERM
     NatsServer(NatsServerArguments),
+    /// Show what the service promises about its events, commands, rejections and queries, or check it
+    SchemaLock(SchemaLockArguments),
 }
 
 #[derive(Debug, Args)]
@@ -81,6 +84,23 @@ pub(crate) struct NatsServerArguments {
     /// The folder JetStream stores in; it stays afterwards [default: a temporary one, removed at the end]
     #[arg(long, value_name = "FOLDER")]
     pub(crate) store_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaLockArguments {
+    /// Check this program against what released versions promised; exit status 1 when a promise is broken or not in
+    /// the file yet
+    #[arg(long, value_name = "FILE", conflicts_with = "write")]
+    pub(crate) check: Option<PathBuf>,
+
+    /// Add what this program promises to the file, unless a promise in it is broken
+    #[arg(long, value_name = "FILE")]
+    pub(crate) write: Option<PathBuf>,
+
+    /// What is to be kept: backward (this program reads what older ones wrote), forward (older ones read what it
+    /// writes), full or off
+    #[arg(long, value_name = "WAY", default_value_t = Compatibility::Full)]
+    pub(crate) compatibility: Compatibility,
 }
 
 #[cfg(test)]

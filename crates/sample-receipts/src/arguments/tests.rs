@@ -85,6 +85,8 @@ fn what_makes_no_sense_is_a_matter_of_usage() {
         "client get order-1 --timeout 0s",
         "client nonsense",
         "nats-server --port 0",
+        "schema-lock --check schema.lock.json --write schema.lock.json",
+        "schema-lock --compatibility both",
     ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");

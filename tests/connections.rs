@@ -29,7 +29,11 @@ impl Till {
     async fn open() -> Self {
         let site = Site::open().await;
         let (callers, jetstream) = (site.proxy().await, site.proxy().await);
-        let instance = site.starting().callers_by(&callers).jetstream_by(&jetstream).start().await;
+        let starting = site.starting().callers_by(&callers).jetstream_by(&jetstream);
+        // How long a command waits for JetStream, when that is silent, before its outcome is called unknown.
+        let patience = Duration::from_secs(1);
+        let starting = starting.store(|store| store.ack_timeout(patience).settle_timeout(patience));
+        let instance = starting.start().await;
         let plain = site.plain().await;
         plain.add("order-1", "Tea").await.result();
         Self { site, plain, callers, jetstream, instance }
@@ -132,11 +136,9 @@ async fn a_callers_connection_that_hangs_is_noticed_and_made_anew() {
 async fn a_jetstream_connection_that_hangs_leaves_no_caller_without_an_answer() {
     let till = Till::open().await;
     till.jetstream.freeze();
-    let deadline = (chrono::Utc::now() + chrono::TimeDelta::seconds(2)).to_rfc3339();
     let mut body = add_item("order-1", "Cake");
     body["metadata"] = json!({ "commandId": "c-1" });
-    let hurried = headers([("Headwater-Deadline", &deadline)]);
-    let answer = till.plain.ask_with(&command_subject("add-item"), hurried, body.to_string()).await;
+    let answer = till.plain.command("add-item", &body).await;
     let code = answer.body["error"]["code"].as_str().unwrap();
     assert!(["outcome-unknown", "unavailable", "deadline-exceeded"].contains(&code), "{answer:?}");
     assert_eq!(answer.body["error"]["retryable"], true);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use headwater::client::{ExecuteError, RetryPolicy};
 use headwater::service::Stopped;
+use headwater_testkit::NatsCluster;
 use headwater_tests::load::{Book, Load, check_histories};
 use headwater_tests::{Instance, Program, Site};
 use sample_receipts::domain::{AddItem, AddItems, Finalize, ReceiptClient, ReceiptRejection, RemoveItem};
@@ -162,6 +163,21 @@ async fn a_server_that_is_killed_takes_no_acknowledged_command_with_it() {
     for Instance { connections, .. } in &instances {
         assert_eq!((connections.callers.stats().disconnects, connections.jetstream.stats().disconnects), (3, 3));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replicated_journal_whose_leader_is_killed_keeps_every_acknowledged_command() {
+    let site = Site::on_cluster(NatsCluster::start().await.unwrap());
+    let start = async || site.starting().store(|store| store.replicas(3)).start().await;
+    let _instances = [start().await, start().await];
+    let load = Load::start(patient(&site, 8).await, &["hot", "a", "b", "c"]);
+    load.progress(50, SOON).await;
+    let leader = site.journal().await.info().await["cluster"]["leader"].as_str().unwrap().to_owned();
+    site.node(&leader).kill();
+    load.progress(50, SOON).await;
+    site.node(&leader).restart().await.unwrap();
+    load.progress(50, SOON).await;
+    check(&site, &load.finish().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use headwater::Name;
 use headwater::client::{NatsClient, NatsClientBuilder};
 use headwater::nats::connect::{Connection, NatsConfig};
-use headwater_testkit::{FaultProxy, NatsServer, RawClient, TestServer};
+use headwater_testkit::{FaultProxy, NatsCluster, NatsServer, RawClient, TestServer};
 use sample_receipts::SERVICE;
 use sample_receipts::domain::ReceiptClient;
 use tokio::sync::OnceCell;
@@ -38,6 +38,7 @@ pub struct Site {
 enum Server {
     Shared(&'static TestServer),
     Own(Box<TestServer>),
+    Cluster(Box<NatsCluster>),
 }
 
 impl Site {
@@ -60,6 +61,12 @@ impl Site {
         Self { server: Server::Own(Box::new(server)), user: None }
     }
 
+    /// A cluster, which lets everybody in. Connections know all its nodes.
+    #[must_use]
+    pub fn on_cluster(cluster: NatsCluster) -> Self {
+        Self { server: Server::Cluster(Box::new(cluster)), user: None }
+    }
+
     /// The same place for somebody who signs in as `user`, with the name for a password.
     #[must_use]
     pub fn signed_in(mut self, user: &str) -> Self {
@@ -67,19 +74,30 @@ impl Site {
         self
     }
 
-    /// The server.
+    /// The server; of a cluster, one of them.
     #[must_use]
     pub fn server(&self) -> &NatsServer {
         match &self.server {
             Server::Shared(server) => server,
             Server::Own(server) => server,
+            Server::Cluster(cluster) => cluster.node(0),
         }
     }
 
-    /// The URL, with credentials where they are needed.
+    /// The node of the cluster that is called so.
+    #[must_use]
+    pub fn node(&self, name: &str) -> &NatsServer {
+        let Server::Cluster(cluster) = &self.server else { panic!("this is no cluster") };
+        cluster.nodes().iter().find(|node| node.name() == name).unwrap()
+    }
+
+    /// The URL, with credentials where they are needed; of a cluster, all of them with commas between.
     #[must_use]
     pub fn url(&self) -> String {
-        self.url_by(self.server().address())
+        match &self.server {
+            Server::Cluster(cluster) => cluster.urls().join(","),
+            Server::Shared(_) | Server::Own(_) => self.url_by(self.server().address()),
+        }
     }
 
     /// The same at another address, such as a proxy's.
@@ -120,16 +138,15 @@ impl Site {
 
     /// A connection without any code of the toolkit.
     pub async fn client(&self) -> async_nats::Client {
-        self.client_by(self.server().address()).await
-    }
-
-    /// The same at another address, such as a proxy's.
-    pub async fn client_by(&self, address: SocketAddr) -> async_nats::Client {
         let options = match &self.user {
             Some(user) => async_nats::ConnectOptions::with_user_and_password(user.clone(), user.clone()),
             None => async_nats::ConnectOptions::new(),
         };
-        options.connect(address.to_string()).await.unwrap()
+        let addresses = match &self.server {
+            Server::Cluster(cluster) => cluster.urls(),
+            Server::Shared(_) | Server::Own(_) => vec![self.server().url()],
+        };
+        options.connect(addresses).await.unwrap()
     }
 
     /// A caller that sends plain NATS requests.

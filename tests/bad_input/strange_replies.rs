@@ -29,7 +29,7 @@ async fn requests_with_such_a_reply_are_not_carried_out_and_not_answered() {
     let (plain, journal, client) = (site.plain().await, site.journal().await, site.client().await);
     plain.add("order-1", "Tea").await.result();
     let mut publishes = client.subscribe("receipts.journal.>").await.unwrap();
-    client.flush().await.unwrap();
+    headwater_testkit::known_to_server(&client).await;
     let mut raw = site.raw().await;
     let get = json!({ "aggregateId": "order-1" }).to_string();
     let add = add_item("order-1", "Coffee").to_string();

@@ -21,7 +21,7 @@ async fn committed_events_are_republished_by_aggregate_type_and_name() {
     let (plain, journal, client) = (site.plain().await, site.journal().await, site.client().await);
     let mut all = client.subscribe("receipts.events.>").await.unwrap();
     let mut finalized = client.subscribe("receipts.events.receipt.receipt-finalized").await.unwrap();
-    client.flush().await.unwrap();
+    headwater_testkit::known_to_server(&client).await;
     plain.add("a.b", "Coffee").await.result();
     plain.command("add-items", &add_items("a.b", &["Cake", "Jam"])).await.result();
     plain.command("finalize", &json!({ "aggregateId": "a.b", "command": {} })).await.result();
@@ -48,7 +48,7 @@ async fn a_publish_that_jetstream_refuses_is_seen_in_the_journals_subject_and_no
     plain.add("order-1", "Coffee").await.result();
     let mut feed = client.subscribe("receipts.events.>").await.unwrap();
     let mut publishes = client.subscribe("receipts.journal.>").await.unwrap();
-    client.flush().await.unwrap();
+    headwater_testkit::known_to_server(&client).await;
 
     // A writer that lost the race: its expectation does not hold.
     let lost =
@@ -70,7 +70,7 @@ async fn rejected_and_conflicting_commands_leave_no_trace() {
     let (plain, journal, client) = (site.plain().await, site.journal().await, site.client().await);
     let mut publishes = client.subscribe("receipts.journal.>").await.unwrap();
     let mut feed = client.subscribe("receipts.events.>").await.unwrap();
-    client.flush().await.unwrap();
+    headwater_testkit::known_to_server(&client).await;
     plain.command("finalize", &json!({ "aggregateId": "order-1", "command": {} })).await.error(422, "command-rejected");
     let mut stale = headwater_tests::plain::add_item("order-1", "Tea");
     stale["expectedRevision"] = json!(7);

@@ -114,7 +114,7 @@ async fn an_append_carries_the_headers_of_the_page() {
     let _instance = site.instance().await;
     let (plain, client) = (site.plain().await, site.client().await);
     let mut publishes = client.subscribe("receipts.journal.>").await.unwrap();
-    client.flush().await.unwrap();
+    headwater_testkit::known_to_server(&client).await;
     plain.add("a.b", "Coffee").await.result();
     plain.add("other", "Coffee").await.result();
     plain.command("add-items", &add_items("a.b", &["Cake", "Jam", "Bread"])).await.result();

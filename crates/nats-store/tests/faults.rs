@@ -350,7 +350,7 @@ async fn a_subscription_outlives_a_client_that_died() {
     // A bare CR in a header value makes the client's task panic.
     let client = store.connection().client();
     let mut victim = client.subscribe("poison").await.unwrap();
-    client.flush().await.unwrap();
+    headwater_testkit::known_to_server(&client).await;
     let mut raw = headwater_testkit::RawClient::connect(server.address()).await.unwrap();
     raw.ping().await.unwrap();
     let headers = headwater_testkit::header_block(b"X: a\rb");

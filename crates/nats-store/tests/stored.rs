@@ -64,7 +64,7 @@ async fn committed_events_and_only_they_reach_the_live_feed() {
     let server = TestServer::start().await;
     let (store, client) = (store(&server).await, raw(&server).await);
     let mut feed = client.subscribe("receipts.events.>").await.unwrap();
-    client.flush().await.unwrap();
+    headwater_testkit::known_to_server(&client).await;
     let one = receipt("one");
     append(&store, &one, &Head::EMPTY, 1).await;
     try_append(&store, &one, &Head::EMPTY, &events(&one, 1)).await.unwrap_err();

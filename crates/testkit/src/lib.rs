@@ -41,10 +41,12 @@ pub mod wait;
 
 mod frames;
 mod http;
+mod known;
 mod ports;
 
 pub use cluster::{ClusterError, NatsCluster, NatsClusterBuilder};
 pub use fault_proxy::{Direction, FaultProxy};
+pub use known::known_to_server;
 pub use locate::{LocateError, Locator, ServerBinary};
 pub use raw_client::{RawClient, RawMessage, header_block};
 pub use server::{NatsServer, NatsServerBuilder, StartError};

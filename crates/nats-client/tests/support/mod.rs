@@ -144,7 +144,7 @@ impl Fake {
     ) -> Self {
         let client = async_nats::connect(url).await.unwrap();
         let mut requests = client.subscribe(subject.to_owned()).await.unwrap();
-        client.flush().await.unwrap();
+        headwater_testkit::known_to_server(&client).await;
         // The library's flush does not wait for the server; an echo does.
         round_trip(&client).await;
         let received = Arc::new(Mutex::new(Vec::new()));

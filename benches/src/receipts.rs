@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn every_receipt_is_asked_for_once_before_any_is_asked_for_again() {
-        let spread = Spread { receipts: 1000, events_each: 10 };
+        let spread = Spread::of(10_000, 10);
         let mut gets: Vec<Gets> = (0..4).map(|caller| Gets::new("r", spread, caller, 4)).collect();
         let asked = gets.iter_mut().flat_map(|gets| (0..250).map(|_| gets.request().body).collect::<Vec<_>>());
         assert_eq!(asked.collect::<std::collections::HashSet<Bytes>>().len(), 1000);

@@ -28,18 +28,28 @@ const UNACKNOWLEDGED: usize = 4096;
 /// How long the server may take for one acknowledgement.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Receipts of equal length, stored in rounds: the first event of each, then the second of each, and so on. Each
-/// receipt is spread over the whole journal, which is the hardest case for loading one.
+/// Receipts of equal length.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spread {
     pub(crate) receipts: usize,
     pub(crate) events_each: usize,
+    pub(crate) order: Order,
+}
+
+/// In which order their events are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The first event of each receipt, then the second of each, and so on. Each receipt is spread over the whole
+    /// journal, which is the hardest case for loading one.
+    InRounds,
+    /// One receipt after the other.
+    OneByOne,
 }
 
 impl Spread {
     /// A journal of `events` in all.
     pub(crate) fn of(events: usize, events_each: usize) -> Self {
-        Self { receipts: events / events_each, events_each }
+        Self { receipts: events / events_each, events_each, order: Order::InRounds }
     }
 
     /// How many events there are in all.
@@ -49,7 +59,19 @@ impl Spread {
 
     /// Where the event of this round (from 0) of this receipt is stored.
     fn sequence(self, receipt: usize, round: usize) -> u64 {
-        (round * self.receipts + receipt) as u64 + 1
+        let place = match self.order {
+            Order::InRounds => round * self.receipts + receipt,
+            Order::OneByOne => receipt * self.events_each + round,
+        };
+        place as u64 + 1
+    }
+
+    /// Whose event is stored at this place (from 0), and in which round.
+    fn at(self, place: usize) -> (usize, usize) {
+        match self.order {
+            Order::InRounds => (place % self.receipts, place / self.receipts),
+            Order::OneByOne => (place / self.events_each, place % self.events_each),
+        }
     }
 
     /// The places of the events before that of this round, newest first.
@@ -103,27 +125,26 @@ async fn publish(client: &Client, service: &str, spread: Spread, inbox: &str, ro
     let event_name = Name::new(added.name())?;
     let data = bytes::Bytes::from(added.encode()?);
     let time = Utc::now();
-    for round in 0..spread.events_each {
-        for receipt in 0..spread.receipts {
-            let aggregate = AggregateId::new("receipt", Spread::id(receipt))?;
-            let command = CommandId::generate();
-            let event = NewEvent {
-                id: EventId::derive(&command, &aggregate, 0),
-                name: event_name.clone(),
-                schema_version: 1,
-                time,
-                content_type: JSON.into(),
-                data: data.clone(),
-                metadata: Arc::new(Metadata::new(command)),
-            };
-            let revision = Revision::new(round as u64 + 1);
-            let body = event::encode(&name, &aggregate, revision, &event, &spread.previous(receipt, round));
-            let mut headers = HeaderMap::new();
-            headers.insert(header::MSG_ID, event.id.to_string());
-            room.acquire().await?.forget();
-            let subject = subjects.journal(&aggregate, &event_name);
-            client.publish_with_reply_and_headers(subject, inbox.to_owned(), headers, body).await?;
-        }
+    for place in 0..spread.events() {
+        let (receipt, round) = spread.at(place);
+        let aggregate = AggregateId::new("receipt", Spread::id(receipt))?;
+        let command = CommandId::generate();
+        let event = NewEvent {
+            id: EventId::derive(&command, &aggregate, 0),
+            name: event_name.clone(),
+            schema_version: 1,
+            time,
+            content_type: JSON.into(),
+            data: data.clone(),
+            metadata: Arc::new(Metadata::new(command)),
+        };
+        let revision = Revision::new(round as u64 + 1);
+        let body = event::encode(&name, &aggregate, revision, &event, &spread.previous(receipt, round));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::MSG_ID, event.id.to_string());
+        room.acquire().await?.forget();
+        let subject = subjects.journal(&aggregate, &event_name);
+        client.publish_with_reply_and_headers(subject, inbox.to_owned(), headers, body).await?;
     }
     client.flush().await?;
     Ok(())
@@ -157,5 +178,16 @@ mod tests {
         assert_eq!(spread.previous(1, 0), []);
         assert_eq!(spread.previous(1, 3), [at(8), at(5), at(2)]);
         assert_eq!(spread.previous(1, 99).len(), MAX_PREVIOUS);
+    }
+
+    #[test]
+    fn events_are_stored_where_the_others_say_they_are() {
+        for order in [Order::InRounds, Order::OneByOne] {
+            let spread = Spread { order, ..Spread::of(30, 10) };
+            for place in 0..spread.events() {
+                let (receipt, round) = spread.at(place);
+                assert_eq!(spread.sequence(receipt, round), place as u64 + 1, "{order:?}");
+            }
+        }
     }
 }

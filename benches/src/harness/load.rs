@@ -19,7 +19,7 @@ use crate::Fallible;
 use crate::arguments::Effort;
 
 /// How long a call may take before it counts as lost.
-const CALL_LIMIT: Duration = Duration::from_secs(10);
+const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// After how many failed calls a run is given up.
 const ENOUGH_FAILURES: u64 = 100;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::Fallible;
 use crate::arguments::Effort;
 use crate::child::{Ours, Role};
-use crate::harness::fill::{Spread, fill};
+use crate::harness::fill::{Order, Spread, fill};
 use crate::harness::load::{self, Caller, Request};
 use crate::harness::machine::load_average;
 use crate::harness::pairs::alternate;
@@ -25,7 +25,7 @@ const PROGRAMS: [&str; 2] = ["headwater", "echo"];
 const SERVICE: &str = "receipts";
 
 /// Receipts of five lines.
-const SPREAD: Spread = Spread { receipts: 1024, events_each: 5 };
+const SPREAD: Spread = Spread { receipts: 1024, events_each: 5, order: Order::OneByOne };
 
 pub(super) async fn run(effort: &Effort) -> Fallible<Vec<Case>> {
     let world = World::start(effort, Sync::Default).await?;

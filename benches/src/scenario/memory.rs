@@ -4,7 +4,7 @@
 use crate::Fallible;
 use crate::arguments::Effort;
 use crate::child::{ByHand, Loading, Ours, Role};
-use crate::harness::fill::{Spread, fill};
+use crate::harness::fill::{Order, Spread, fill};
 use crate::harness::load;
 use crate::harness::machine::load_average;
 use crate::harness::meter::resident;
@@ -26,7 +26,7 @@ const SERVICE: &str = "receipts";
 pub(super) async fn run(effort: &Effort) -> Fallible<Vec<Case>> {
     let world = World::start(effort, Sync::Default).await?;
     let receipts = if effort.quick { QUICK_RECEIPTS } else { RECEIPTS };
-    let spread = Spread { receipts, events_each: LINES_EACH };
+    let spread = Spread { receipts, events_each: LINES_EACH, order: Order::OneByOne };
     fill(&world, SERVICE, spread).await?;
     let load_average = load_average();
     let (url, service) = (world.url(), SERVICE.to_owned());

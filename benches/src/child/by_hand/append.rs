@@ -1,7 +1,7 @@
 //! A command's way: read, decided, stored, answered.
 
 use std::borrow::Cow;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
@@ -19,8 +19,8 @@ use super::replies::{Done, EventSummary};
 use super::requests::{Command, CommandRequest, Problem, Return};
 use super::{Program, replies, requests, stored};
 
-/// How often a command is decided before it is given up.
-const ATTEMPTS: u32 = 1000;
+/// How long a command may take before it is given up. Commands that race can be unlucky for long.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// `wrong last sequence`, and the same while another write is under way.
 const WRONG_LAST_SEQUENCE: [ErrorCode; 2] =
@@ -86,7 +86,7 @@ impl Program {
     /// Nobody else in this process works with the receipt meanwhile.
     async fn in_turn(&self, call: &Call<'_>, kept: &Shared) -> Result<Vec<u8>, Problem> {
         let mut receipt = kept.lock().await;
-        for _ in 0..ATTEMPTS {
+        while call.started.elapsed() < LIMIT {
             let (decided, messages) = self.decide(call, &receipt)?;
             match self.publish(messages).await? {
                 Appended::Stored(last) => {
@@ -101,7 +101,7 @@ impl Program {
 
     /// Others may be faster; then the newest events are read and the command is decided again.
     async fn racing(&self, call: &Call<'_>, kept: &Shared) -> Result<Vec<u8>, Problem> {
-        for _ in 0..ATTEMPTS {
+        while call.started.elapsed() < LIMIT {
             let (decided, messages) = {
                 let receipt = kept.lock().await;
                 self.decide(call, &receipt)?

@@ -10,27 +10,24 @@ use serde_json::Value;
 
 use super::finding::{self, Clash, Finding};
 use super::fit::fits_alternative;
-use super::shape::{Alternative, Kind, Node, Side, Unclear, are_apart, expand, is_empty};
-
-/// A comparison that takes more steps is given up.
-const MAX_STEPS: usize = 20_000;
+use super::shape::{Alternative, Effort, Kind, Node, Side, Unclear, are_apart, expand, is_empty};
 
 /// What `reader` cannot take of what `writer` may have.
 pub(super) fn findings(writer: &Value, reader: &Value) -> Vec<Finding> {
-    compare(writer, Side { root: reader, is_closed: false })
+    compare(writer, reader, false)
 }
 
 /// Whether `writer` allows nothing that `reader` does not mention: the members of the one are members of
 /// the other, and what they may be is too.
 pub(super) fn is_part_of(writer: &Value, reader: &Value) -> bool {
-    compare(writer, Side { root: reader, is_closed: true }).is_empty()
+    compare(writer, reader, true).is_empty()
 }
 
-fn compare<'a>(writer: &'a Value, reader: Side<'a>) -> Vec<Finding> {
-    let writer = Side { root: writer, is_closed: true };
-    let mut comparison = Comparison { findings: Vec::new(), proven: HashSet::new(), trail: Vec::new(), steps: 0 };
-    let node = |side: Side<'a>| [Node { side, schema: side.root }];
-    comparison.nodes(&node(writer), &node(reader), "");
+fn compare(writer: &Value, reader: &Value, is_closed: bool) -> Vec<Finding> {
+    let effort = Effort::new();
+    let node = |root, is_closed| [Node { side: Side { root, is_closed, effort: &effort }, schema: root }];
+    let mut comparison = Comparison { findings: Vec::new(), proven: HashSet::new(), trail: Vec::new() };
+    comparison.nodes(&node(writer, true), &node(reader, is_closed), "");
     comparison.findings
 }
 
@@ -44,7 +41,6 @@ struct Comparison {
     proven: HashSet<Pair>,
     /// The same in order, to take back what rested on an attempt that failed.
     trail: Vec<Pair>,
-    steps: usize,
 }
 
 impl Comparison {
@@ -118,10 +114,6 @@ impl Comparison {
         }
         let mut closest: Option<Vec<Finding>> = None;
         for reader in closest_to(writer, writers, readers) {
-            self.steps += 1;
-            if self.steps > MAX_STEPS {
-                return self.find(path, Clash::Unclear("the schemas are too large to compare".to_owned()));
-            }
             let found = self.attempt(|comparison| comparison.pair(writer, reader, path));
             if found.is_empty() {
                 return;

@@ -77,6 +77,10 @@
 //! load aggregates that have events unknown to them: release the code that knows an event before the code
 //! that causes it.
 //!
+//! A raised schema version is never forward compatible: older programs refuse what they do not know. Either
+//! the change gets an event of another name, or older programs are stopped before the first event of the
+//! new version is stored; for such a release, update the lock with [`Compatibility::Backward`].
+//!
 //! # How schemas are compared
 //!
 //! A schema is compatible with another one when whatever fits the one fits the other. A program is taken to

@@ -22,7 +22,7 @@ const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 const VALUES: usize = 12;
 
 /// How deep values are nested before they end.
-const DEEPEST: usize = 5;
+const DEEPEST: usize = 6;
 
 fn leaf() -> impl Strategy<Value = Value> {
     let bound = -3..4_i32;
@@ -246,19 +246,14 @@ fn remove(schema: &mut Value, keyword: Index, part: Index) {
 struct Writer<'a> {
     root: &'a Value,
     random: StdRng,
-    /// How many more parts a value may have: some schemas have only endless ones.
-    parts: usize,
 }
 
 impl Writer<'_> {
     fn whole(&mut self) -> Value {
-        self.parts = 200;
         self.value(self.root, DEEPEST)
     }
 
     fn value(&mut self, schema: &Value, depth: usize) -> Value {
-        let Some(parts) = self.parts.checked_sub(1) else { return Value::Null };
-        self.parts = parts;
         let Value::Object(keywords) = schema else { return self.anything() };
         if let Some(reference) = keywords.get("$ref").and_then(Value::as_str) {
             let root = self.root;
@@ -363,7 +358,9 @@ impl Writer<'_> {
         for (name, schema) in named {
             let is_required = required.iter().any(|required| *required == name);
             if is_required || depth > 0 && self.random.random() {
-                members.insert(name.clone(), self.value(schema, depth.saturating_sub(1)));
+                // Some schemas only have values without end.
+                let member = depth.checked_sub(1).map_or(Value::Null, |depth| self.value(schema, depth));
+                members.insert(name.clone(), member);
             }
         }
         if let Some(others) = keywords.get("additionalProperties").filter(|others| **others != json!(false)) {
@@ -416,7 +413,6 @@ fn validator(schema: &Value) -> PayloadValidator {
 struct Tally {
     compatible: Cell<usize>,
     shown: Cell<usize>,
-    unshown: Cell<usize>,
 }
 
 fn count(cell: &Cell<usize>) {
@@ -425,7 +421,6 @@ fn count(cell: &Cell<usize>) {
 
 /// Runs `check` on schemas and what changes make of them.
 fn run(cases: u32, check: impl Fn(&Value, &Value, &Value, u64) -> Result<(), TestCaseError>) {
-    let cases = std::env::var("HEAVY").map_or(cases, |heavy| heavy.parse().unwrap());
     let config = Config {
         cases,
         failure_persistence: None,
@@ -448,7 +443,7 @@ fn run(cases: u32, check: impl Fn(&Value, &Value, &Value, u64) -> Result<(), Tes
 /// A value that fits `old` and not `new`.
 fn counterexample(old: &Value, new: &Value, seed: u64) -> Option<Value> {
     let (fits_old, fits_new) = (validator(old), validator(new));
-    let mut writer = Writer { root: old, random: StdRng::seed_from_u64(seed), parts: 0 };
+    let mut writer = Writer { root: old, random: StdRng::seed_from_u64(seed) };
     let mut values = (0..VALUES).map(|_| writer.whole());
     values.find(|value| fits_old.check(value).is_ok() && fits_new.check(value).is_err())
 }
@@ -456,20 +451,20 @@ fn counterexample(old: &Value, new: &Value, seed: u64) -> Option<Value> {
 #[test]
 fn where_the_comparison_finds_nothing_every_value_of_the_old_schema_fits_the_new_one() {
     let tally = Tally::default();
-    run(500, |old, new, _, seed| {
+    run(600, |old, new, _, seed| {
         let found = findings(old, new);
         let example = counterexample(old, new, seed);
         match (found.is_empty(), &example) {
             (true, None) => count(&tally.compatible),
             (true, Some(value)) => prop_assert!(false, "{value} is in\n{old}\nand not in\n{new}"),
             (false, Some(_)) => count(&tally.shown),
-            (false, None) => count(&tally.unshown),
+            // Rare values, and where the comparison errs on the safe side.
+            (false, None) => {}
         }
         Ok(())
     });
     let (compatible, shown) = (tally.compatible.get(), tally.shown.get());
-    eprintln!("{compatible} {shown} {}", tally.unshown.get());
-    assert!(compatible >= 100 && shown >= 30, "{compatible} compatible pairs, {shown} others shown by a value");
+    assert!(compatible >= 200 && shown >= 10, "{compatible} compatible pairs, {shown} others shown by a value");
 }
 
 #[test]
@@ -483,7 +478,7 @@ fn a_schema_that_is_part_of_a_later_one_need_not_be_kept_beside_it() {
         }
         Ok(())
     });
-    assert!(parts.get() >= 30, "{} schemas that are part of later ones", parts.get());
+    assert!(parts.get() >= 20, "{} schemas that are part of later ones", parts.get());
 }
 
 #[test]

@@ -259,6 +259,18 @@ fn what_narrows_is_found_at_its_place() {
 }
 
 #[test]
+fn schemas_with_too_many_alternatives_are_given_up_on() {
+    let either = |index: usize| {
+        let member = |kind: &str| json!({ "properties": { (index.to_string()): { "type": kind } } });
+        json!({ "anyOf": [member("null"), member("string")] })
+    };
+    let all: Vec<_> = (0..30).map(either).collect();
+    let found = breaks(&object(&json!({}), &[]), &json!({ "allOf": all }));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].ends_with("there are more than 512 alternatives"), "{found:?}");
+}
+
+#[test]
 fn every_place_that_breaks_is_named_and_nothing_else() {
     let old = json!({
         "type": "object",

@@ -1,6 +1,7 @@
 //! One alternative of a schema: values of one kind, and all that has to hold for them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use serde_json::Value;
 
@@ -124,7 +125,7 @@ pub(in crate::evolution) struct Alternative<'a> {
     /// Rules that are not understood, as text.
     pub(in crate::evolution) unknown: BTreeSet<String>,
     /// What it must not be as well: the other branches of a `oneOf` that are not apart by themselves.
-    pub(in crate::evolution) excluded: Vec<Self>,
+    pub(in crate::evolution) excluded: Vec<Rc<Self>>,
 }
 
 impl<'a> Alternative<'a> {
@@ -146,6 +147,14 @@ impl<'a> Alternative<'a> {
             unknown: BTreeSet::new(),
             excluded: Vec::new(),
         }
+    }
+
+    /// Whether kind or listed values tell already that there is nothing in both.
+    pub(super) fn is_plainly_apart(&self, other: &Self) -> bool {
+        let have_none_in_common = |(some, others): (&Vec<&Value>, &Vec<&Value>)| {
+            !some.iter().any(|value| others.iter().any(|other| is_same(value, other)))
+        };
+        self.kind != other.kind || self.values.as_ref().zip(other.values.as_ref()).is_some_and(have_none_in_common)
     }
 
     /// What is in both; none where it is plain that nothing is.

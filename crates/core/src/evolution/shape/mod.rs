@@ -6,6 +6,9 @@ mod alternative;
 mod keywords;
 mod number;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
 
 pub(super) use alternative::{Alternative, Kind, Members, is_same};
@@ -16,11 +19,31 @@ use crate::schema::PayloadValidator;
 /// More alternatives than this at one place are given up on.
 const MAX_ALTERNATIVES: usize = 512;
 
+/// So many alternatives are looked at for one comparison, again and again where need be; what goes on after
+/// that is given up on. Types of a hundred members take a few thousand.
+const MAX_EFFORT: usize = 500_000;
+
 /// So many references, `allOf` and the like inside each other are given up on: they lead in a circle.
 const MAX_NESTING: usize = 64;
 
 /// How many levels of members are looked at to find that two alternatives have nothing in common.
 const APART_LEVELS: usize = 3;
+
+/// How much may still be done.
+#[derive(Debug)]
+pub(super) struct Effort(Cell<usize>);
+
+impl Effort {
+    pub(super) fn new() -> Self {
+        Self(Cell::new(MAX_EFFORT))
+    }
+
+    fn spend(&self, effort: usize) -> Result<(), Unclear> {
+        let left = self.0.get().checked_sub(effort);
+        self.0.set(left.unwrap_or_default());
+        left.map(drop).ok_or_else(|| Unclear("the schemas are too large to compare".to_owned()))
+    }
+}
 
 /// Which schema something is part of.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +52,8 @@ pub(super) struct Side<'a> {
     pub(super) root: &'a Value,
     /// Whether members that are not mentioned are taken for ones that are never there.
     pub(super) is_closed: bool,
+    /// Shared by both sides of a comparison.
+    pub(super) effort: &'a Effort,
 }
 
 impl PartialEq for Side<'_> {
@@ -103,12 +128,12 @@ fn expand_all<'a>(nodes: &[Node<'a>], within: Within) -> Result<Vec<Alternative<
     for side in sides {
         let mut said = any();
         for node in nodes.iter().filter(|node| node.side == side) {
-            said = both(&said, &expand_one(*node, within)?)?;
+            said = both(side, &said, &expand_one(*node, within)?)?;
         }
         if side.is_closed {
             said.iter_mut().for_each(|alternative| alternative.close(side));
         }
-        together = both(&together, &said)?;
+        together = both(side, &together, &said)?;
     }
     Ok(together)
 }
@@ -117,7 +142,12 @@ fn any<'a>() -> Vec<Alternative<'a>> {
     Kind::ALL.into_iter().map(Alternative::any).collect()
 }
 
-fn both<'a>(some: &[Alternative<'a>], others: &[Alternative<'a>]) -> Result<Vec<Alternative<'a>>, Unclear> {
+fn both<'a>(
+    side: Side<'a>,
+    some: &[Alternative<'a>],
+    others: &[Alternative<'a>],
+) -> Result<Vec<Alternative<'a>>, Unclear> {
+    side.effort.spend(some.len() + others.len())?;
     let pairs = some.iter().flat_map(|one| others.iter().filter_map(|other| one.and(other)));
     let both: Vec<_> = pairs.take(MAX_ALTERNATIVES + 1).collect();
     if both.len() > MAX_ALTERNATIVES {
@@ -145,22 +175,22 @@ fn expand_object<'a>(
     let expand = |schema| expand_one(Node { side, schema }, within);
     let mut said = keywords::own(side, schema)?;
     if let Some(reference) = schema.get("$ref") {
-        said = both(&said, &expand(follow(side.root, reference)?)?)?;
+        said = both(side, &said, &expand(follow(side.root, reference)?)?)?;
     }
     for part in keywords::schemas(schema, "allOf")? {
-        said = both(&said, &expand(part)?)?;
+        said = both(side, &said, &expand(part)?)?;
     }
     if schema.contains_key("anyOf") {
         let mut any_of = Vec::new();
         for branch in keywords::schemas(schema, "anyOf")? {
             any_of.extend(expand(branch)?);
         }
-        said = both(&said, &any_of)?;
+        said = both(side, &said, &any_of)?;
     }
     if schema.contains_key("oneOf") {
         let branches = keywords::schemas(schema, "oneOf")?;
         let branches = branches.iter().map(|branch| expand(branch)).collect::<Result<Vec<_>, _>>()?;
-        said = both(&said, &one_of(&branches, within.levels))?;
+        said = both(side, &said, &one_of(side, branches, within.levels)?)?;
     }
     if let Some(others) = schema.get("unevaluatedProperties") {
         let is_open = |alternative: &&mut Alternative<'a>| {
@@ -175,20 +205,26 @@ fn expand_object<'a>(
 }
 
 /// The alternatives of all branches, each without what fits another branch as well.
-fn one_of<'a>(branches: &[Vec<Alternative<'a>>], levels: usize) -> Vec<Alternative<'a>> {
-    let mut alternatives = Vec::new();
-    for (index, branch) in branches.iter().enumerate() {
-        let others = branches.iter().enumerate().filter(|(other, _)| *other != index).flat_map(|(_, other)| other);
-        let others: Vec<_> = others.collect();
-        alternatives.extend(branch.iter().map(|alternative| {
-            let mut alternative = alternative.clone();
-            let excluded = others.iter().filter(|other| !are_apart_within(&alternative, other, levels));
-            let excluded: Vec<_> = excluded.map(|other| (*other).clone()).collect();
-            alternative.excluded.extend(excluded);
-            alternative
-        }));
+fn one_of<'a>(
+    side: Side<'a>,
+    branches: Vec<Vec<Alternative<'a>>>,
+    levels: usize,
+) -> Result<Vec<Alternative<'a>>, Unclear> {
+    let in_branch =
+        |(branch, alternatives): (usize, Vec<_>)| alternatives.into_iter().map(move |one| (branch, Rc::new(one)));
+    let all: Vec<_> = branches.into_iter().enumerate().flat_map(in_branch).collect();
+    let mut alternatives = Vec::with_capacity(all.len());
+    for (branch, alternative) in &all {
+        side.effort.spend(1 + all.len() / 16)?;
+        let is_excluded = |other: &&(usize, Rc<Alternative<'a>>)| {
+            other.0 != *branch && !are_apart_within(alternative, &other.1, levels)
+        };
+        let excluded = all.iter().filter(is_excluded).map(|(_, other)| Rc::clone(other));
+        let mut alternative = Alternative::clone(alternative);
+        alternative.excluded.extend(excluded);
+        alternatives.push(alternative);
     }
-    alternatives
+    Ok(alternatives)
 }
 
 /// What a `$ref` leads to: a place in the same document.
@@ -217,7 +253,7 @@ fn percent_decoded(fragment: &str) -> Option<String> {
 }
 
 fn are_apart_within(one: &Alternative<'_>, other: &Alternative<'_>, levels: usize) -> bool {
-    one.and(other).is_none_or(|both| is_empty_within(&both, levels))
+    one.is_plainly_apart(other) || one.and(other).is_none_or(|both| is_empty_within(&both, levels))
 }
 
 fn is_empty_within(alternative: &Alternative<'_>, levels: usize) -> bool {

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::error::{BoxError, ReaderError};
 
 /// How long one request may take; creating a consumer of a replicated stream waits for an election.
-const ONE_REQUEST: Duration = Duration::from_secs(5);
+const ONE_REQUEST: Duration = Duration::from_secs(3);
 
 /// JetStream's API over the connection's client of the moment.
 #[derive(Debug, Clone)]

@@ -38,6 +38,10 @@ pub(super) struct ConsumerInfo {
 /// How far a consumer is.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub(super) struct Progress {
+    /// In numbers of deliveries.
+    #[serde(default)]
+    pub(super) consumer_seq: u64,
+    /// In places of the journal.
     #[serde(default)]
     pub(super) stream_seq: u64,
 }

@@ -140,9 +140,13 @@ impl Desk {
         self.held.keys().next().copied()
     }
 
-    /// How many events in hand stand after `after`, up to and with `to`.
-    pub(super) fn count_between(&self, after: u64, to: u64) -> usize {
-        if after >= to { 0 } else { self.held.range(after + 1..=to).count() }
+    /// How many events in hand stand after `after`, up to and with `to`, and are not finished. Of those that are, the
+    /// server may know already.
+    pub(super) fn unfinished_between(&self, after: u64, to: u64) -> usize {
+        if after >= to {
+            return 0;
+        }
+        self.held.range(after + 1..=to).filter(|(_, held)| held.finish().is_none()).count()
     }
 
     pub(super) fn shut_gate(&mut self) {
@@ -464,9 +468,11 @@ pub(super) mod tests {
         for sequence in [3, 5, 9] {
             case.take("a", sequence);
         }
-        assert_eq!(case.desk.count_between(3, 9), 2);
-        assert_eq!(case.desk.count_between(0, u64::MAX), 3);
-        assert_eq!((case.desk.count_between(9, 9), case.desk.count_between(9, 3)), (0, 0));
-        assert_eq!(case.desk.first(), Some(3));
+        assert_eq!(case.desk.unfinished_between(3, 9), 2);
+        assert_eq!(case.desk.unfinished_between(0, u64::MAX), 3);
+        assert_eq!((case.desk.unfinished_between(9, 9), case.desk.unfinished_between(9, 3)), (0, 0));
+        assert_eq!(case.begin(), [3]);
+        case.desk.finished(3, Finish::Handled);
+        assert_eq!((case.desk.first(), case.desk.unfinished_between(0, 9)), (Some(3), 2));
     }
 }

@@ -50,6 +50,7 @@ mod consumer;
 mod desk;
 mod error;
 mod follow;
+mod gate;
 mod handler;
 mod journal;
 mod line;

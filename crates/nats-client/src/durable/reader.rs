@@ -20,6 +20,7 @@ use super::backoff::Backoff;
 use super::consumer::{Consumer, ConsumerInfo};
 use super::desk::{Desk, Held};
 use super::error::ReaderError;
+use super::gate::SOON;
 use super::handler::Handler;
 use super::journal;
 use super::line::{Arrival, Arrived, Line};
@@ -34,9 +35,6 @@ pub(super) const ACK: Bytes = Bytes::from_static(b"+ACK");
 const IN_PROGRESS: Bytes = Bytes::from_static(b"+WPI");
 pub(super) const NAK: Bytes = Bytes::from_static(b"-NAK");
 
-/// How often the server is asked how far the durable is while there is no need to know.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-
 /// A reader at work.
 pub(super) struct Reader {
     pub(super) consumer: Consumer,
@@ -47,21 +45,21 @@ pub(super) struct Reader {
     pub(super) desk: Desk,
     pub(super) memory: Memory,
     pub(super) way: Way,
-    known: Known,
+    pub(super) known: Known,
     /// The last place that came, and before which nothing new comes.
-    reached: u64,
+    pub(super) reached: u64,
     /// Everything up to here was done when the gate was shut.
-    done_at_gate: u64,
-    /// The number of the last delivery over this line.
-    last_delivery: Option<u64>,
+    pub(super) done_at_gate: u64,
+    /// The number of the last delivery that has come, or that there was before this line.
+    pub(super) last_delivery: u64,
     /// Messages that are no events.
     pub(super) junk: BTreeMap<u64, Junk>,
     pub(super) work: JoinSet<(u64, Outcome)>,
-    question: Option<BoxFuture<'static, Result<Option<ConsumerInfo>, Trouble>>>,
-    ask_at: Instant,
-    ask_again: Backoff,
+    pub(super) question: Option<BoxFuture<'static, Result<Option<ConsumerInfo>, Trouble>>>,
+    pub(super) ask_at: Instant,
+    pub(super) ask_again: Backoff,
     /// Acknowledgements that may have been lost were repeated over this line.
-    repeated: bool,
+    pub(super) repeated: bool,
     sign_at: Instant,
     reopen: Backoff,
     pub(super) closing: Option<Closing>,
@@ -114,12 +112,12 @@ impl Reader {
             known: Known::default(),
             reached: 0,
             done_at_gate: 0,
-            last_delivery: None,
+            last_delivery: 0,
             junk: BTreeMap::new(),
             work: JoinSet::new(),
             question: None,
             ask_at: now,
-            ask_again: Backoff::new(Duration::from_millis(5), Duration::from_millis(500)),
+            ask_again: Backoff::new(Duration::from_millis(5), SOON),
             repeated: false,
             sign_at: now + settings.ack_wait / 2,
             reopen: Backoff::new(Duration::from_millis(10), Duration::from_secs(2)),
@@ -209,8 +207,9 @@ impl Reader {
         let Arrived { place, newly_pinned, message } = arrived;
         self.counters.deliveries.increment();
         self.counters.unread.set(place.pending);
-        let missed = self.last_delivery.is_some_and(|last| place.delivery > last + 1);
-        self.last_delivery = Some(place.delivery);
+        // A server that has lost its last notes counts some of them once more.
+        let missed = place.delivery > self.last_delivery + 1;
+        self.last_delivery = place.delivery;
         if missed || newly_pinned {
             self.shut_gate();
         }
@@ -233,6 +232,9 @@ impl Reader {
             Recollection::New => {
                 self.desk.take(Held::new(event, place.reply, place.times, Instant::now()));
                 self.reached = self.reached.max(sequence);
+                if self.desk.is_gate_shut() {
+                    self.ask_soon();
+                }
             }
             Recollection::Handled => {
                 self.counters.duplicates.increment();
@@ -285,52 +287,13 @@ impl Reader {
         }
         self.known.created = Some(created);
         self.way = Way::Open(line);
-        self.last_delivery = None;
+        // The line was opened after that: whatever is delivered from here on has to come over it.
+        self.last_delivery = info.delivered.consumer_seq;
         self.repeated = false;
         self.shut_gate();
         self.judge(&info).await;
         // Whatever was finished meanwhile.
         self.sign().await;
-    }
-
-    async fn answered(&mut self, answer: Result<Option<ConsumerInfo>, Trouble>) {
-        match answer {
-            Ok(Some(info)) => self.judge(&info).await,
-            // The line tells.
-            Ok(None) => self.ask_at = Instant::now() + self.ask_again.next_pause(),
-            Err(trouble) => {
-                debug!(reader = %self.settings.name, ?trouble, "the server does not say how far the durable is");
-                self.ask_at = Instant::now() + self.ask_again.next_pause();
-            }
-        }
-    }
-
-    /// Opens the gate when everything that is delivered and not acknowledged is in these hands.
-    async fn judge(&mut self, info: &ConsumerInfo) {
-        self.counters.unread.set(info.num_pending);
-        let (floor, to) = (info.ack_floor.stream_seq, info.delivered.stream_seq);
-        self.done_at_gate = self.done_at_gate.max(floor);
-        self.reached = self.reached.max(floor);
-        self.ask_at = Instant::now() + LOOK_EVERY;
-        if !self.desk.is_gate_shut() {
-            return;
-        }
-        let junk = if floor < to { self.junk.range(floor + 1..=to).count() } else { 0 };
-        if info.num_ack_pending <= (self.desk.count_between(floor, to) + junk) as u64 {
-            self.reached = self.reached.max(to);
-            self.desk.open_gate();
-            return;
-        }
-        if !self.repeated && matches!(self.way, Way::Open(_)) {
-            // What was handled here and is not acknowledged: the connection dropped, or the server lost it.
-            self.repeated = true;
-            for reply in self.memory.between(floor, to) {
-                self.say(&reply, ACK).await;
-            }
-        }
-        if self.desk.len() > 0 {
-            self.ask_at = Instant::now() + self.ask_again.next_pause();
-        }
     }
 
     async fn on_time(&mut self) {
@@ -339,11 +302,8 @@ impl Reader {
         if now >= self.sign_at {
             self.sign().await;
         }
-        if now >= self.ask_at && self.question.is_none() && matches!(self.way, Way::Open(_)) {
-            let consumer = self.consumer.clone();
-            self.question = Some(async move { consumer.info().await }.boxed());
-        } else if now >= self.ask_at {
-            self.ask_at = now + LOOK_EVERY;
+        if now >= self.ask_at {
+            self.ask(now);
         }
     }
 
@@ -368,25 +328,6 @@ impl Reader {
         for sequence in finished {
             self.tell(sequence).await;
         }
-    }
-
-    /// From now on, what comes waits until nothing older can come.
-    pub(super) fn shut_gate(&mut self) {
-        if !self.desk.is_gate_shut() {
-            self.done_at_gate = self.done_to();
-            self.desk.shut_gate();
-        }
-        self.ask_again.reset();
-        self.ask_at = Instant::now();
-    }
-
-    /// Everything up to here is done.
-    pub(super) fn done_to(&self) -> u64 {
-        if self.desk.is_gate_shut() {
-            return self.done_at_gate;
-        }
-        let first = self.desk.first().into_iter().chain(self.junk.keys().next().copied()).min();
-        first.map_or(self.reached, |first| first.saturating_sub(1))
     }
 
     /// Says something about a delivery, if there is a way to.

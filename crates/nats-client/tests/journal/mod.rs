@@ -61,7 +61,8 @@ impl Journal {
     }
 
     pub fn over(client: async_nats::Client) -> Self {
-        let jetstream = jetstream::new(client.clone());
+        let mut jetstream = jetstream::new(client.clone());
+        jetstream.set_timeout(500 * MS);
         Self { client, jetstream, subjects: Subjects::new(name("receipts")), places: Mutex::default() }
     }
 
@@ -103,7 +104,21 @@ impl Journal {
 
     pub async fn append_to(&self, aggregate: &AggregateId, event: &'static str, data: &str) -> Sequence {
         let places = self.places.lock().unwrap().get(aggregate).cloned().unwrap_or_default();
-        let revision = Revision::new(places.len() as u64 + 1);
+        let sequence = self.append_as(aggregate, places.len() as u64 + 1, &places, event, data).await;
+        self.places.lock().unwrap().entry(aggregate.clone()).or_default().insert(0, sequence);
+        sequence
+    }
+
+    /// Appends an event of any revision, right or wrong, that names these places before it.
+    pub async fn append_as(
+        &self,
+        aggregate: &AggregateId,
+        revision: u64,
+        places: &[Sequence],
+        event: &'static str,
+        data: &str,
+    ) -> Sequence {
+        let revision = Revision::new(revision);
         let command = CommandId::generate();
         let event = NewEvent {
             id: EventId::derive(&command, aggregate, 0),
@@ -116,9 +131,7 @@ impl Journal {
         };
         let previous: Vec<_> = places.iter().map(|place| Previous::At(*place)).collect();
         let body = event::encode(self.subjects.service(), aggregate, revision, &event, &previous);
-        let sequence = self.publish(self.subjects.journal(aggregate, &event.name), body).await;
-        self.places.lock().unwrap().entry(aggregate.clone()).or_default().insert(0, sequence);
-        sequence
+        self.store(self.subjects.journal(aggregate, &event.name), body, &event.id.to_string()).await
     }
 
     /// Appends `rounds` events to each of these receipts, in turns.
@@ -130,12 +143,18 @@ impl Journal {
         }
     }
 
-    /// Stores whatever it is given. A server that is away is waited for.
-    pub async fn publish(&self, subject: String, body: impl Into<bytes::Bytes>) -> Sequence {
-        let body = body.into();
+    /// Stores whatever it is given.
+    pub async fn publish(&self, subject: &str, body: &'static str) -> Sequence {
+        self.store(subject.to_owned(), body.into(), &CommandId::generate().to_string()).await
+    }
+
+    /// A server that is away is waited for, and what it has stored already it recognises by the id.
+    async fn store(&self, subject: String, body: bytes::Bytes, id: &str) -> Sequence {
         let stored = async || {
-            let ack = self.jetstream.publish(subject.clone(), body.clone()).await.ok()?.await.ok()?;
-            Some(Sequence::new(ack.sequence))
+            let mut headers = async_nats::HeaderMap::new();
+            headers.insert("Nats-Msg-Id", id);
+            let publish = self.jetstream.publish_with_headers(subject.clone(), headers, body.clone());
+            Some(Sequence::new(publish.await.ok()?.await.ok()?.sequence))
         };
         wait_until(LONG, "an acknowledgement", stored).await
     }

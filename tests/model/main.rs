@@ -52,7 +52,7 @@ impl Stores {
         let config = ProptestConfig {
             cases: number("PROPTEST_CASES").unwrap_or(cases),
             failure_persistence: None,
-            max_shrink_iters: 300,
+            max_shrink_iters: 100,
             ..ProptestConfig::default()
         };
         let mut bytes = [0; 32];
@@ -64,7 +64,7 @@ impl Stores {
         });
         match played {
             Ok(()) => {}
-            Err(TestError::Fail(reason, script)) => panic!("HEADWATER_SEED={seed}: {reason}\n{script:#?}"),
+            Err(TestError::Fail(reason, script)) => panic!("HEADWATER_SEED={seed}: {reason}\n{script:?}"),
             Err(TestError::Abort(reason)) => panic!("HEADWATER_SEED={seed}: {reason}"),
         }
     }
@@ -76,9 +76,8 @@ fn number<N: FromStr<Err: Debug>>(variable: &str) -> Option<N> {
 
 /// One thing after the other, on a few aggregates.
 fn in_turn(mode: CommitMode) {
-    Stores::open(mode).agree(40, script::script(), async |pair, Script { ops, subscriptions }| {
-        pair.play(ops, subscriptions).await
-    });
+    Stores::open(mode)
+        .agree(40, script::script(), async |pair, Script { ops, subscriptions }| pair.play(ops, subscriptions).await);
 }
 
 /// Many aggregates at once, each with a script of its own.

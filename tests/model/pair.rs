@@ -85,7 +85,9 @@ impl Pair {
             last = event.sequence;
             let revision = seen.entry(event.aggregate.clone()).or_default();
             *revision += 1;
-            ensure(event.revision.get() == *revision, || format!("{} is out of order in the journal", event.aggregate))?;
+            ensure(event.revision.get() == *revision, || {
+                format!("{} is out of order in the journal", event.aggregate)
+            })?;
         }
         Ok(())
     }

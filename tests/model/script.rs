@@ -67,8 +67,8 @@ pub(crate) enum Start {
 pub(crate) fn op(aggregates: usize) -> impl Strategy<Value = Op> {
     let head = prop_oneof![3 => Just(Known::Newest), 2 => (1..5_usize).prop_map(Known::Earlier)];
     let command = prop_oneof![3 => Just(Sender::New), 2 => (0..4_usize).prop_map(Sender::Again)];
-    let events = prop_oneof![8 => 1..5_usize, 1 => Just(0), 1 => 30..70_usize];
-    let bytes = prop_oneof![8 => 0..100_usize, 1 => 0..20_000_usize];
+    let events = prop_oneof![20 => 1..5_usize, 1 => Just(0), 1 => 30..70_usize];
+    let bytes = prop_oneof![20 => 0..100_usize, 1 => 0..5000_usize];
     let append = (head, command, events, bytes).prop_map(|(head, command, events, bytes)| What::Append {
         head,
         command,
@@ -83,8 +83,11 @@ pub(crate) fn op(aggregates: usize) -> impl Strategy<Value = Op> {
 
 fn subscription() -> impl Strategy<Value = Subscription> {
     let from = prop_oneof![Just(Start::Beginning), (0..AGGREGATES).prop_map(Start::After), Just(Start::Now)];
-    (from, proptest::option::of(0..AGGREGATES), 0..3_usize)
-        .prop_map(|(from, aggregate, names)| Subscription { from, aggregate, names })
+    (from, proptest::option::of(0..AGGREGATES), 0..3_usize).prop_map(|(from, aggregate, names)| Subscription {
+        from,
+        aggregate,
+        names,
+    })
 }
 
 pub(crate) fn script() -> impl Strategy<Value = Script> {

@@ -96,6 +96,10 @@ pub struct Append {
     /// The aggregate.
     pub aggregate: AggregateId,
     /// Where its history must end for the append to hold; [`Head::EMPTY`] for a new aggregate.
+    ///
+    /// A repeated append is known by its events' ids. Only with a head that is after those events and yet behind the end
+    /// of the history may a store answer with a conflict, instead of searching all of the history: the caller reads what
+    /// is new and decides anew.
     pub head: Head,
     /// The events of one command, at least one and at most [`MAX_EVENTS_PER_APPEND`]. They get
     /// the revisions after the head's.

@@ -44,7 +44,7 @@ impl Stores {
     }
 
     /// Plays scripts until the stores differ. Every script has aggregates of its own.
-    fn agree<S: Strategy>(&self, cases: u32, scripts: S, play: impl AsyncFn(&Pair, &S::Value) -> Result<(), String>)
+    fn agree<S: Strategy>(&self, cases: u32, scripts: &S, play: &impl AsyncFn(&Pair, &S::Value) -> Result<(), String>)
     where
         S::Value: Debug,
     {
@@ -58,7 +58,7 @@ impl Stores {
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&seed.to_le_bytes());
         let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-        let played = runner.run(&scripts, |script| {
+        let played = runner.run(scripts, |script| {
             let pair = Pair::new(self.model.clone(), self.real.clone());
             self.runtime.block_on(play(&pair, &script)).map_err(TestCaseError::fail)
         });
@@ -76,14 +76,16 @@ fn number<N: FromStr<Err: Debug>>(variable: &str) -> Option<N> {
 
 /// One thing after the other, on a few aggregates.
 fn in_turn(mode: CommitMode) {
-    Stores::open(mode)
-        .agree(40, script::script(), async |pair, Script { ops, subscriptions }| pair.play(ops, subscriptions).await);
+    Stores::open(mode).agree(40, &script::script(), &async |pair: &Pair, Script { ops, subscriptions }: &Script| {
+        pair.play(ops, subscriptions).await
+    });
 }
 
 /// Many aggregates at once, each with a script of its own.
 fn at_once(mode: CommitMode) {
     let scripts = proptest::collection::vec(proptest::collection::vec(script::op(1), 1..15), 40..80);
-    Stores::open(mode).agree(4, scripts, async |pair, scripts: &Vec<Vec<Op>>| pair.play_at_once(scripts).await);
+    Stores::open(mode)
+        .agree(4, &scripts, &async |pair: &Pair, scripts: &Vec<Vec<Op>>| pair.play_at_once(scripts).await);
 }
 
 #[test]

@@ -30,13 +30,18 @@ const LEAST_SINGLE: Duration = Duration::from_micros(120);
 /// What a message adds to a batch.
 const PER_MESSAGE: Duration = Duration::from_micros(20);
 
-/// What a batch is taken to cost before one was measured.
+/// What a batch is taken to cost before one was measured, and again when none was for [`REMEASURE`].
 const FIRST_GUESS: Duration = Duration::from_micros(2500);
+
+/// `c0` is the median of so many batches. Those not measured yet count as the first guess, so that one stall at the
+/// beginning does not put an end to grouping.
+const BATCHES: usize = 5;
 
 /// By how much grouping must be cheaper. Measured: with 16 waiting it loses where the bare break-even is at 14.
 const MARGIN: u32 = 2;
 
-/// For how long one-event appends are grouped before plain ones are measured again.
+/// For how long one-event appends are grouped before plain ones are measured again, and for how long a batch's cost is
+/// believed when no further one is sent.
 const REMEASURE: Duration = Duration::from_secs(5);
 
 /// What was measured, and what follows from it.
@@ -52,8 +57,9 @@ struct Measured {
     window: Option<Window>,
     /// `s` of the last windows.
     singles: VecDeque<Duration>,
-    /// `c0`, smoothed.
-    batch: Option<Duration>,
+    /// `c0` of the last batches, and when the last of them was committed.
+    batches: VecDeque<Duration>,
+    last_batch: Option<Instant>,
     /// How long a plain publish takes from its sending to its acknowledgement, smoothed.
     round_trip: Option<Duration>,
     grouping_since: Option<Instant>,
@@ -100,7 +106,7 @@ impl Model {
         let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
         let measured = self.measured();
         let Some(round_trip) = measured.round_trip else { return false };
-        let batch = measured.batch.unwrap_or(FIRST_GUESS) + PER_MESSAGE.saturating_mul(waiting);
+        let batch = measured.batch_or_guess() + PER_MESSAGE.saturating_mul(waiting);
         round_trip.saturating_mul(waiting) > batch
     }
 
@@ -109,10 +115,11 @@ impl Model {
         let messages = u32::try_from(messages).unwrap_or(u32::MAX);
         let fixed = time.saturating_sub(PER_MESSAGE.saturating_mul(messages));
         let mut measured = self.measured();
-        measured.batch = Some(match measured.batch {
-            None => fixed,
-            Some(before) => (before * 7 + fixed) / 8,
-        });
+        measured.batches.push_back(fixed);
+        if measured.batches.len() > BATCHES {
+            measured.batches.pop_front();
+        }
+        measured.last_batch = Some(Instant::now());
     }
 
     fn acknowledged(&self, round_trip: Duration) {
@@ -145,7 +152,7 @@ impl Model {
             mode,
             grouping_singles: measured.grouping_since.is_some(),
             single_micros: measured.single().map(micros),
-            batch_micros: measured.batch.map(micros),
+            batch_micros: measured.batch().map(micros),
             round_trip_micros: measured.round_trip.map(micros),
         }
     }
@@ -161,16 +168,33 @@ impl Measured {
         if self.singles.len() < WINDOWS / 3 {
             return None;
         }
-        let mut sorted: Vec<_> = self.singles.iter().copied().collect();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).copied()
+        median(self.singles.iter().copied())
+    }
+
+    /// `c0`, when a batch was committed lately.
+    fn batch(&self) -> Option<Duration> {
+        self.last_batch.filter(|last| last.elapsed() <= REMEASURE)?;
+        let unmeasured = BATCHES.saturating_sub(self.batches.len());
+        median(self.batches.iter().copied().chain(std::iter::repeat_n(FIRST_GUESS, unmeasured)))
+    }
+
+    /// What a batch will cost. While none is sent nothing tells, and a server that was slow for a moment would never be
+    /// sent one again if what it was measured at then were believed for ever.
+    fn batch_or_guess(&self) -> Duration {
+        self.batch().unwrap_or(FIRST_GUESS)
     }
 
     fn pays(&self, waiting: u32) -> bool {
         let Some(single) = self.single().filter(|single| *single >= LEAST_SINGLE) else { return false };
         let gain = single.saturating_sub(PER_MESSAGE).saturating_mul(waiting);
-        gain >= self.batch.unwrap_or(FIRST_GUESS) * MARGIN
+        gain >= self.batch_or_guess() * MARGIN
     }
+}
+
+fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
+    let mut sorted: Vec<_> = times.collect();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied()
 }
 
 impl SingleUnderWay<'_> {
@@ -193,7 +217,8 @@ mod tests {
     fn model(single: u64, batch: u64) -> Measured {
         Measured {
             singles: std::iter::repeat_n(Duration::from_micros(single), WINDOWS).collect(),
-            batch: Some(Duration::from_micros(batch)),
+            batches: std::iter::repeat_n(Duration::from_micros(batch), BATCHES).collect(),
+            last_batch: Some(Instant::now()),
             ..Measured::default()
         }
     }
@@ -218,6 +243,21 @@ mod tests {
         let mut stalled = model(30, 2500);
         stalled.singles[4] = Duration::from_secs(1);
         assert!(!stalled.pays(1024));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_stalled_is_not_the_measure_of_all_later_ones() {
+        let model = Model::default();
+        *model.measured() = Measured { batches: VecDeque::new(), ..super::tests::model(200, 0) };
+        let _waiting: Vec<_> = (0..64).map(|_| model.single_begins()).collect();
+        model.batch_took(Duration::from_secs(1), 64);
+        assert!(model.groups_singles(), "one stall is none");
+        for _ in 0..BATCHES {
+            model.batch_took(Duration::from_millis(50), 64);
+        }
+        assert!(!model.groups_singles(), "batches are slow now");
+        tokio::time::advance(REMEASURE + Duration::from_millis(1)).await;
+        assert!(model.groups_singles(), "and may be fast again later");
     }
 
     #[tokio::test(start_paused = true)]

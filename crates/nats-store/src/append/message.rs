@@ -22,6 +22,29 @@ pub(crate) struct EventMessage {
     pub(crate) payload: Bytes,
 }
 
+impl EventMessage {
+    /// The same as the message at `place`, from 1, of a batch of `count`, with the batch's headers.
+    pub(super) fn in_batch(&self, batch: &str, place: usize, count: usize) -> Self {
+        let mut message = self.clone();
+        message.headers.insert(header::BATCH_ID, batch);
+        message.headers.insert(header::BATCH_SEQUENCE, place.to_string());
+        if place == count {
+            message.headers.insert(header::BATCH_COMMIT, "1");
+        }
+        message
+    }
+
+    /// Its bytes, headers included, as the server counts them.
+    pub(super) fn size(&self) -> usize {
+        self.payload.len() + header_size(&self.headers)
+    }
+
+    /// The most bytes it can have in a batch.
+    pub(crate) fn size_in_batch(&self) -> usize {
+        self.size() + BATCH_HEADERS
+    }
+}
+
 /// How large a message may be.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SizeLimits {

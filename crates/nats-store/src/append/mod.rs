@@ -1,6 +1,7 @@
 //! Appends: sent, and when the answer leaves a doubt, settled before anything is said.
 
 mod message;
+mod oversized;
 mod publish;
 mod settle;
 

@@ -5,7 +5,6 @@
 use std::time::Duration;
 
 use headwater_core::store::StoreError;
-use headwater_nats::header;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -49,6 +48,8 @@ pub(crate) enum Refusal {
     Known,
     /// Some message is larger than the server allows.
     TooLarge(ApiError),
+    /// Some message of the batch did not get in, so nothing of it is stored.
+    Incomplete(StoreError),
     /// The journal is full, or cannot be written for another reason that will not pass by itself.
     Unable(StoreError),
 }
@@ -72,9 +73,6 @@ impl Journal {
 
     /// All but the last are sent without waiting; the last one commits, and its answer is the batch's.
     pub(crate) async fn publish_batch(&self, messages: &[&EventMessage], limit: Duration) -> Published {
-        let Some((last, others)) = messages.split_last() else {
-            return Published::NotSent(StoreError::new("a batch without messages"));
-        };
         if let Err(error) = self.batches_work() {
             return Published::NotSent(error);
         }
@@ -84,15 +82,12 @@ impl Journal {
         };
         self.counters.batches.increment();
         let id = Uuid::new_v4().simple().to_string();
-        let in_batch = |message: &EventMessage, place: usize| {
-            let mut message = message.clone();
-            message.headers.insert(header::BATCH_ID, id.as_str());
-            message.headers.insert(header::BATCH_SEQUENCE, place.to_string());
-            message
+        let count = messages.len();
+        let in_batch = messages.iter().enumerate().map(|(index, message)| message.in_batch(&id, index + 1, count));
+        let mut others: Vec<_> = in_batch.collect();
+        let Some(commit) = others.pop() else {
+            return Published::NotSent(StoreError::new("a batch without messages"));
         };
-        let mut commit = in_batch(last, messages.len());
-        commit.headers.insert(header::BATCH_COMMIT, "1");
-        let others: Vec<_> = others.iter().enumerate().map(|(index, message)| in_batch(message, index + 1)).collect();
         let send_others = async move |client: &async_nats::Client| {
             for EventMessage { subject, headers, payload } in others {
                 client.publish_with_headers(subject, headers, payload).await?;
@@ -101,9 +96,13 @@ impl Journal {
         };
         let limit = deadline.saturating_duration_since(Instant::now());
         let EventMessage { subject, headers, payload } = commit;
-        match self.api.request_after(send_others, subject, Some(headers), payload, limit).await {
-            Ok(answer) => read_ack(&self.stream, &answer.payload, Some((&id, messages.len()))),
+        let published = match self.api.request_after(send_others, subject, Some(headers), payload, limit).await {
+            Ok(answer) => read_ack(&self.stream, &answer.payload, Some((&id, count))),
             Err(none) => none.into(),
+        };
+        match published {
+            Published::Refused(Refusal::Incomplete(error)) => self.incomplete(&id, messages, error).await,
+            published => published,
         }
     }
 
@@ -174,8 +173,11 @@ fn refused(error: ApiError) -> Published {
         code::ACCOUNT_RESOURCES | code::INSUFFICIENT_RESOURCES | code::MEMORY_RESOURCES | code::STORAGE_RESOURCES => {
             unable("the journal is full: JetStream has no room left", error)
         }
-        // Messages of the batch were lost on the way, so none of it is stored.
-        code::BATCH_INCOMPLETE | code::TOO_MANY_BATCHES | code::TOO_MANY_REQUESTS => {
+        code::BATCH_INCOMPLETE => {
+            let error = StoreError::new("JetStream took no part of the append").caused_by(error);
+            Published::Refused(Refusal::Incomplete(error))
+        }
+        code::TOO_MANY_BATCHES | code::TOO_MANY_REQUESTS => {
             Published::NotNow(StoreError::new("JetStream took no part of the append").caused_by(error))
         }
         _ if error.is_transient() => {
@@ -227,7 +229,7 @@ mod tests {
         assert!(matches!(answer(400, 10054), Published::Refused(Refusal::TooLarge(_))));
         assert!(matches!(answer(503, 10077), Published::Refused(Refusal::Unable(_))));
         assert!(matches!(answer(500, 10047), Published::Refused(Refusal::Unable(_))));
-        assert!(matches!(answer(400, 10176), Published::NotNow(_)));
+        assert!(matches!(answer(400, 10176), Published::Refused(Refusal::Incomplete(_))));
         assert!(matches!(answer(429, 10210), Published::NotNow(_)));
         assert!(matches!(answer(503, 10008), Published::NotNow(_)));
         assert!(matches!(answer(404, 10059), Published::Refused(Refusal::Unable(_))));

@@ -127,7 +127,9 @@ impl<'a> Settlement<'a> {
                 self.unsent += 1;
                 if self.unsent < MOST_UNSENT { Step::Again(error) } else { Step::Done(Err(self.give_up(error))) }
             }
-            Published::NotSent(error) | Published::NotNow(error) => Step::Again(error),
+            Published::NotSent(error) | Published::NotNow(error) | Published::Refused(Refusal::Incomplete(error)) => {
+                Step::Again(error)
+            }
             Published::Lost(error) => self.lost(error).await,
         }
     }

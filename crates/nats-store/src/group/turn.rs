@@ -78,6 +78,18 @@ impl Turn {
                         break;
                     }
                 }
+                Published::Refused(Refusal::TooLarge(_)) if self.members.len() > 1 => {
+                    journal.counters.taken_apart.increment();
+                    let (too_large, others) = by_size(journal, self.members).await;
+                    // Where nobody stands out, it is the batch as a whole that is too large.
+                    let (alone, together) =
+                        if too_large.is_empty() { (others, Vec::new()) } else { (too_large, others) };
+                    self.members = together;
+                    join_all(alone.into_iter().map(|member| answer_alone(journal, member))).await;
+                    if self.members.is_empty() {
+                        return false;
+                    }
+                }
                 other => {
                     self.answer_all(other);
                     return false;
@@ -125,6 +137,12 @@ async fn without_the_stale(journal: &Journal, members: Vec<Member>) -> Vec<Membe
     current
 }
 
+/// Parts those with a message that may be over the stream's limit from the others.
+async fn by_size(journal: &Journal, members: Vec<Member>) -> (Vec<Member>, Vec<Member>) {
+    let limit = journal.stream_limit().await.unwrap_or(usize::MAX);
+    members.into_iter().partition(|member| member.messages.iter().any(|message| message.size_in_batch() > limit))
+}
+
 /// What is true of a batch, as far as it is true of one of its members.
 fn for_one(said: &Published) -> Published {
     let same = |error: &StoreError| StoreError::new(error.to_string());
@@ -133,7 +151,6 @@ fn for_one(said: &Published) -> Published {
         Published::NotNow(error) => Published::NotNow(same(error)),
         Published::Lost(error) => Published::Lost(same(error)),
         Published::Refused(Refusal::Unable(error)) => Published::Refused(Refusal::Unable(same(error))),
-        // One of them is too large, or stored already; alone, each learns whether it is the one.
         Published::Stored { .. } | Published::Duplicate { .. } | Published::Refused(_) => {
             Published::NotNow(StoreError::new("the batch was refused for another of its appends"))
         }

@@ -71,10 +71,35 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
+    /// The same, without waiting until it is gone.
+    pub fn kill_now(&self) {
+        self.signal(Signal::KILL);
+    }
+
     /// Asks it to stop, as a supervisor would.
     pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Freezes it: its connections stay open, and nobody answers.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// How it ended, if it has.
+    pub fn has_ended(&mut self) -> Option<Ended> {
+        let status = self.child.try_wait().unwrap()?;
+        Some(Ended { status, errors: self.errors() })
+    }
+
+    fn signal(&self, signal: Signal) {
         let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)).expect("it is running");
-        kill_process(pid, Signal::TERM).unwrap();
+        kill_process(pid, signal).unwrap();
     }
 
     /// Waits until it ends by itself.

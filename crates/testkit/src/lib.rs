@@ -25,7 +25,7 @@
 //! - [`wait`]: waiting for something with a deadline.
 //! - [`raw_client`]: frames that a decent client refuses to send.
 //! - [`fault_proxy`]: a network that misbehaves when told to.
-//! - [`conformance`]: what every event store must do, as tests to run on yours.
+//! - [`conformance`]: what every event store and every snapshot store must do, as tests to run on yours.
 //!
 //! Nothing here belongs in a service: the crate is for tests and for trying things out on one machine. Signals
 //! (`pause`, `resume`, a gentle `stop`) need Unix.

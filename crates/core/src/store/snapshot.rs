@@ -13,7 +13,9 @@ use crate::AggregateId;
 /// store only has bytes to keep.
 ///
 /// Everything about it may fail without harm: a snapshot that cannot be loaded is read from the
-/// journal instead, one that cannot be saved is missing.
+/// journal instead, one that cannot be saved is missing. What a store must do all the same, the
+/// conformance suite for snapshot stores shows: nothing comes back that was never saved for the
+/// aggregate, whole and byte for byte.
 #[async_trait]
 pub trait SnapshotStore: Send + Sync + std::fmt::Debug + 'static {
     /// The newest snapshot of the aggregate, if there is one.

@@ -1,4 +1,5 @@
-//! What every event store must do, as tests: run them on yours.
+//! What every event store must do, as tests: run them on yours. What a store of snapshots must do is in
+//! [`snapshots`].
 //!
 //! Each case is a test of its own, named as a sentence. In the tests of a store:
 //!
@@ -21,11 +22,15 @@ mod limits;
 mod race;
 mod read;
 mod repeat;
+pub mod snapshots;
 mod subscribe;
 mod suite;
 mod trial;
 mod under_test;
 
+#[doc(hidden)]
+pub use snapshots::run_snapshots_blocking;
+pub use snapshots::{SnapshotCase, SnapshotsUnderTest, run_snapshot_cases, snapshot_cases};
 #[doc(hidden)]
 pub use suite::run_blocking;
 pub use suite::{Case, cases, run_all};

@@ -11,7 +11,7 @@ use super::trial::Trial;
 use super::{UnderTest, append, fidelity, limits, race, read, repeat, subscribe};
 
 /// How long one case may take. Most take milliseconds; this is for a busy machine with slow disks.
-const LONGEST: Duration = Duration::from_secs(120);
+pub(super) const LONGEST: Duration = Duration::from_secs(120);
 
 /// One thing that every store must do.
 #[derive(Debug, Clone, Copy)]
@@ -181,16 +181,21 @@ where
     S: Into<UnderTest>,
 {
     let case = CASES.iter().find(|case| case.name == name).expect("the macro and the table are made from one list");
+    on_a_runtime(async { case.run(factory().await).await });
+}
+
+/// Runs a test's future on a runtime of its own with several threads.
+pub(super) fn on_a_runtime(test: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .expect("a runtime needs nothing that a test process lacks")
-        .block_on(async { case.run(factory().await).await });
+        .block_on(test);
 }
 
 /// The message of a panic.
-fn reason(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn reason(panic: &(dyn std::any::Any + Send)) -> String {
     panic
         .downcast_ref::<String>()
         .cloned()

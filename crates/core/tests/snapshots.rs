@@ -95,6 +95,142 @@ async fn an_aggregate_that_leaves_the_cache_leaves_a_snapshot() {
     assert!(world.snapshots.len() >= 90, "{} of 100", world.snapshots.len());
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_aggregate_that_leaves_the_cache_because_others_are_read_leaves_a_snapshot_too() {
+    let world = World::default();
+    // Written by an instance without snapshots.
+    let writer = Dispatcher::builder(world.store.clone()).aggregate_with::<Account>(Arc::new(Quotes::default()));
+    let writer = AggregateClient::<Account>::new(writer.build().unwrap());
+    for id in 0..600 {
+        writer.command(format!("a{id}"), &ONE).await.unwrap();
+    }
+    let reader = world.builder().cache_bytes(8 * 1024).build().unwrap();
+    let accounts = AggregateClient::<Account>::new(reader.clone());
+    for id in 0..600 {
+        accounts.get(format!("a{id}")).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(world.snapshots.len() >= 580, "{} of 600: {:?}", world.snapshots.len(), reader.stats());
+    // Those still in memory follow when they go idle, though no command was ever carried out here.
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    assert_eq!(world.snapshots.len(), 600, "{:?}", reader.stats());
+    let (cold, accounts) = world.fresh();
+    for id in 0..600 {
+        assert_eq!(accounts.get(format!("a{id}")).await.unwrap().revision.get(), 1);
+    }
+    assert_eq!((cold.stats().snapshots_used, cold.stats().events_read), (600, 0));
+}
+
+/// A store that takes snapshots and never says so.
+#[derive(Debug)]
+struct Hanging;
+
+#[async_trait::async_trait]
+impl SnapshotStore for Hanging {
+    async fn load(&self, _: &AggregateId) -> Result<Option<bytes::Bytes>, headwater_core::store::StoreError> {
+        Ok(None)
+    }
+
+    async fn save(&self, _: &AggregateId, _: bytes::Bytes) -> Result<(), headwater_core::store::StoreError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_store_that_hangs_holds_up_no_command_and_fills_no_memory() {
+    let dispatcher = Dispatcher::builder(MemoryStore::new())
+        .aggregate_with::<Account>(Arc::new(Quotes::default()))
+        .snapshots(Hanging)
+        .snapshot_every(1)
+        .build()
+        .unwrap();
+    let accounts = AggregateClient::<Account>::new(dispatcher.clone());
+    let start = tokio::time::Instant::now();
+    for id in 0..2000 {
+        accounts.command(format!("a{id}"), &ONE).await.unwrap();
+    }
+    assert_eq!(start.elapsed(), Duration::ZERO, "nothing waited");
+    let skipped = dispatcher.stats().snapshots_skipped;
+    assert!(skipped >= 2000 - 1024 - 1, "{skipped} were left out, and the rest waits in a bounded queue");
+}
+
+/// The same aggregate type as several releases of a program have it.
+macro_rules! release {
+    ($module:ident, code: $code:expr, state: { $($field:ident: $type:ty),* }) => {
+        mod $module {
+            use super::*;
+
+            #[derive(Debug, Clone, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+            pub(crate) struct Tally {
+                pub(crate) counted: u64,
+                $(#[serde(default)] pub(crate) $field: $type,)*
+            }
+
+            impl Aggregate for Tally {
+                const TYPE: &'static str = "tally";
+                const CODE_VERSION: u32 = $code;
+                type Event = AccountEvent;
+                type Rejection = NeverRejected;
+
+                fn init(_: &AggregateId) -> Self {
+                    Self::default()
+                }
+
+                fn evolve(&mut self, _: &AccountEvent) {
+                    // What the second code does differently.
+                    self.counted += u64::from(Self::CODE_VERSION);
+                }
+            }
+
+            impl Decide<Deposit> for Tally {
+                fn decide(&self, command: Deposit, _: &CommandContext) -> Result<Vec<AccountEvent>, NeverRejected> {
+                    Ok(vec![AccountEvent::Deposited(command.amount)])
+                }
+            }
+
+            impl Described for Tally {
+                type Env = ();
+
+                fn describe(_: Arc<()>) -> Describe<Self> {
+                    Describe::new().command::<Deposit>()
+                }
+            }
+        }
+    };
+}
+
+release!(first, code: 1, state: {});
+release!(rebuilt, code: 1, state: {});
+release!(other_code, code: 2, state: {});
+release!(other_state, code: 1, state: { largest: u64 });
+
+/// One cold instance: what it shows of the tally, and whether it started from the snapshot.
+async fn cold_tally<A>(world: &World, counted: impl Fn(&A) -> u64) -> (u64, u64, u64)
+where
+    A: Aggregate + Described<Env = ()>,
+{
+    let builder = Dispatcher::builder(world.store.clone()).aggregate::<A>().snapshots(world.snapshots.clone());
+    let dispatcher = builder.build().unwrap();
+    let state = AggregateClient::<A>::new(dispatcher.clone()).get("t").await.unwrap().state;
+    let stats = dispatcher.stats();
+    (counted(&state), stats.snapshots_used, stats.events_read)
+}
+
+#[tokio::test]
+async fn a_snapshot_of_another_state_or_another_code_is_thrown_away() {
+    let world = World::default();
+    let builder = Dispatcher::builder(world.store.clone()).aggregate::<first::Tally>();
+    let dispatcher = builder.snapshots(world.snapshots.clone()).build().unwrap();
+    let tallies = AggregateClient::<first::Tally>::new(dispatcher.clone());
+    for _ in 0..7 {
+        tallies.command("t", &ONE).await.unwrap();
+    }
+    dispatcher.flush_snapshots().await;
+    assert_eq!(cold_tally(&world, |tally: &rebuilt::Tally| tally.counted).await, (7, 1, 0));
+    assert_eq!(cold_tally(&world, |tally: &other_code::Tally| tally.counted).await, (14, 0, 7));
+    assert_eq!(cold_tally(&world, |tally: &other_state::Tally| tally.counted + tally.largest).await, (7, 0, 7));
+}
+
 #[tokio::test]
 async fn a_snapshot_with_any_byte_changed_is_thrown_away() {
     let world = World::default();

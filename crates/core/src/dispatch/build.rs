@@ -205,18 +205,18 @@ impl DispatcherBuilder {
         if !problems.is_empty() {
             return Err(BuildError { problems });
         }
-        let inner = Inner {
+        let inner = Arc::new_cyclic(|inner| Inner {
             types,
             store: self.store,
             clock: self.clock,
             lanes: Arc::new(Lanes::new(self.settings.lane_limit)),
             cache: Cache::new(self.cache_bytes, self.snapshots.is_some()),
-            snapshots: self.snapshots.map(|snapshots| SnapshotWriter::new(snapshots, self.policy)),
+            snapshots: self.snapshots.map(|snapshots| SnapshotWriter::new(snapshots, self.policy, inner.clone())),
             counters: Counters::default(),
             followers: tokio::sync::Semaphore::new(super::wait::FOLLOWERS),
             settings: self.settings,
-        };
-        Ok(Dispatcher { inner: Arc::new(inner) })
+        });
+        Ok(Dispatcher { inner })
     }
 }
 

@@ -26,7 +26,12 @@ impl Inner {
             }
             Some(snapshots) => self.load_with(snapshots, described, aggregate).await?,
         };
-        Ok(self.cache.put(aggregate, slot))
+        let slot = self.cache.put(aggregate, slot);
+        if let Some(snapshots) = &self.snapshots {
+            snapshots.start();
+            self.snapshot_evicted(snapshots);
+        }
+        Ok(slot)
     }
 
     /// Looks up the snapshot and the journal's last event at once, and then reads what lies

@@ -30,7 +30,9 @@ pub(super) struct SnapshotPolicy {
 pub(super) struct SnapshotWriter {
     store: Arc<dyn SnapshotStore>,
     policy: SnapshotPolicy,
-    /// Set by the first command, which runs inside a runtime; building a dispatcher may not.
+    /// What the writing task works for. It must not keep it alive.
+    inner: Weak<Inner>,
+    /// Set by the first call that needs it, which runs inside a runtime; building a dispatcher may not.
     queue: OnceLock<mpsc::Sender<Job>>,
 }
 
@@ -41,18 +43,23 @@ enum Job {
 }
 
 impl SnapshotWriter {
-    pub(super) fn new(store: Arc<dyn SnapshotStore>, policy: SnapshotPolicy) -> Self {
-        Self { store, policy, queue: OnceLock::new() }
+    pub(super) fn new(store: Arc<dyn SnapshotStore>, policy: SnapshotPolicy, inner: Weak<Inner>) -> Self {
+        Self { store, policy, inner, queue: OnceLock::new() }
     }
 
     pub(super) fn store(&self) -> &Arc<dyn SnapshotStore> {
         &self.store
     }
 
-    fn queue(&self, inner: &Arc<Inner>) -> &mpsc::Sender<Job> {
+    /// Has the writing task run, so that what goes idle is found also where nothing was ever written.
+    pub(super) fn start(&self) {
+        self.queue();
+    }
+
+    fn queue(&self) -> &mpsc::Sender<Job> {
         self.queue.get_or_init(|| {
             let (sender, receiver) = mpsc::channel(QUEUE);
-            tokio::spawn(run(Arc::downgrade(inner), receiver, self.policy));
+            tokio::spawn(run(Weak::clone(&self.inner), receiver, self.policy));
             sender
         })
     }
@@ -60,16 +67,21 @@ impl SnapshotWriter {
 
 impl Inner {
     /// Has a snapshot written when enough events have come since the last.
-    pub(super) fn snapshot_when_due(self: &Arc<Self>, aggregate: &AggregateId, slot: &Slot) {
+    pub(super) fn snapshot_when_due(&self, aggregate: &AggregateId, slot: &Slot) {
         let Some(writer) = &self.snapshots else { return };
-        let queue = writer.queue(self);
+        let queue = writer.queue();
         if slot.lock().beyond_snapshot() >= writer.policy.every {
             self.enqueue(queue, aggregate.clone(), slot.clone());
         }
-        // What the cache gave up meanwhile is written too, as it is not in memory any longer.
+        self.snapshot_evicted(writer);
+    }
+
+    /// Has snapshots written of what the cache gave up, as it is not in memory any longer. Commands and queries both
+    /// push others out, so it is called after either.
+    pub(super) fn snapshot_evicted(&self, writer: &SnapshotWriter) {
         for (aggregate, slot) in self.cache.take_evicted() {
             if slot.lock().beyond_snapshot() > 0 {
-                self.enqueue(queue, aggregate, slot);
+                self.enqueue(writer.queue(), aggregate, slot);
             }
         }
     }
@@ -81,10 +93,10 @@ impl Inner {
     }
 
     /// Has snapshots of everything in memory written that has newer events, and waits for it.
-    pub(super) async fn flush_snapshots(self: &Arc<Self>) {
+    pub(super) async fn flush_snapshots(&self) {
         let Some(writer) = &self.snapshots else { return };
-        let queue = writer.queue(self);
-        for (aggregate, slot) in self.cache.changed_before(None) {
+        let queue = writer.queue();
+        for (aggregate, slot) in self.cache.take_evicted().into_iter().chain(self.cache.changed_before(None)) {
             if queue.send(Job::Write(aggregate, slot)).await.is_err() {
                 return;
             }

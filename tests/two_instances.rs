@@ -217,3 +217,33 @@ async fn a_program_asked_to_stop_under_load_ends_well_and_fails_no_call() {
     assert_eq!(book.failed_calls, Vec::<String>::new());
     check(&site, &book).await;
 }
+
+/// An instance that hangs has its requests still, and carries them out when it goes on, if their time lasts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_may_still_be_carried_out_is_not_called_rejected() {
+    let site = Site::open().await;
+    let url = site.url();
+    let _other = Program::serve(PROGRAM, &url).await;
+    // Half a second for the first try, and plenty of time for the instance that hangs.
+    let retry = RetryPolicy::default().attempts(60);
+    let receipts = site.receipts_with(|client| client.retry(retry).timeout(SOON)).await;
+    let item = |name: &str| AddItem { name: name.to_owned(), price: "1".parse().unwrap(), quantity: 1 };
+    for number in 0.. {
+        assert!(number < 20, "the instance that hangs never got the first try");
+        let id = format!("order-{number}");
+        let hanging = Program::serve(PROGRAM, &url).await;
+        receipts.add_item(&id, item("Cake")).await.unwrap();
+        hanging.pause();
+        let refused = receipts.remove_item(&id, RemoveItem { name: "Tea".to_owned() }).await.unwrap_err();
+        receipts.add_item(&id, item("Tea")).await.unwrap();
+        hanging.resume();
+        hanging.terminate();
+        let ended = hanging.ended().await;
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.errors);
+        // The tea was removed after all.
+        if receipts.get(&id).await.unwrap().revision.get() == 3 {
+            assert!(matches!(refused, ExecuteError::OutcomeUnknown { .. }), "{refused:?}");
+            break;
+        }
+    }
+}

@@ -129,8 +129,10 @@ impl Inner {
     }
 }
 
-/// Whether a failure also tells what became of earlier tries of the same command: the service judged the command
-/// itself, and would have given the original outcome had there been one.
+/// Whether a failure also tells what became, and will become, of earlier tries of the same command: the service judged
+/// the command itself, would have given the original outcome had there been one, and would judge the same at any later
+/// moment. A rejection is no such judgement: an instance that hangs may still have an earlier try, and the aggregate
+/// may have changed by the time it goes on. An expected revision that has passed never comes back.
 fn settles(failure: &Failure) -> bool {
     matches!(
         failure.code,
@@ -139,6 +141,5 @@ fn settles(failure: &Failure) -> bool {
             | FailureCode::NotFound
             | FailureCode::Conflict
             | FailureCode::PayloadTooLarge
-            | FailureCode::CommandRejected
     )
 }

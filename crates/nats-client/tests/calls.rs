@@ -285,7 +285,7 @@ async fn once_a_reply_was_lost_only_a_settling_answer_ends_the_doubt() {
         (Failure::unavailable("draining", "on the way out"), false),
         (Failure::internal("a bug"), false),
         (Failure::new(FailureCode::Forbidden, "not you"), false),
-        (Failure::new(FailureCode::CommandRejected, "no"), true),
+        (Failure::new(FailureCode::CommandRejected, "no"), false),
         (Failure::conflict(Revision::new(1), Revision::new(2)), true),
     ] {
         let reply = Reply::failure(&failure);

@@ -21,8 +21,9 @@ pub enum CallError {
     /// There is no connection to the server: nothing was sent.
     #[error("not connected to the server: {0}")]
     Disconnected(String),
-    /// A command was sent and its reply lost: it took effect or it did not. Sending it again
-    /// with the same command id is safe and settles it.
+    /// A command was sent and its reply lost: it took effect, or it did not, or it still may until
+    /// the deadline of the call. Sending it again with the same command id is safe and settles it; a
+    /// rejection is final from that deadline on.
     #[error("the outcome of command {command_id} is unknown: {cause}")]
     OutcomeUnknown {
         /// What to send again.

@@ -19,8 +19,9 @@ pub enum ExecuteError<R> {
     /// The payload breaks the command's schema.
     #[error("the payload is invalid: {}", listed(.0))]
     Invalid(Vec<Violation>),
-    /// It took effect or it did not. Sending it again with the same command id is safe and
-    /// settles it.
+    /// It took effect, or it did not, or it still may: an instance that hangs may have it until the
+    /// deadline of the call. Sending it again with the same command id is safe and settles it; a
+    /// rejection is final from that deadline on.
     #[error("the outcome of command {command_id} is unknown: {cause}")]
     OutcomeUnknown {
         /// What to send again.

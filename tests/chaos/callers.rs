@@ -168,7 +168,8 @@ impl Caller {
     async fn read(&mut self) {
         let (aggregate, revision) = self.current();
         let min_revision = (revision > 0 && self.random.random_bool(0.5)).then_some(revision);
-        let get = self.client.get(&aggregate).timeout(self.patience());
+        let within = self.patience();
+        let get = self.client.get(&aggregate).timeout(within);
         let called = self.record.now();
         let answer = match min_revision {
             Some(min) => get.min_revision(min).await,
@@ -182,7 +183,7 @@ impl Caller {
             },
             Err(error) => refused_read(&error),
         };
-        self.write_down(called, aggregate, Asked::Get { min_revision }, answer);
+        self.write_down((called, within), aggregate, Asked::Get { min_revision }, answer);
     }
 
     /// Half of what was given up is sent until it is answered; of the rest it stays unknown what became of it.
@@ -231,12 +232,14 @@ impl Caller {
         let called = self.record.now();
         let answer = ask(call, with_state).await;
         let asked = Asked::Command { id: id.to_string(), order: order.clone(), expected: *expected };
-        self.write_down(called, aggregate.clone(), asked, answer)
+        self.write_down((called, within), aggregate.clone(), asked, answer)
     }
 
-    fn write_down(&self, called: u64, aggregate: String, asked: Asked, answer: Answer) -> Call {
-        let returned = self.record.now();
-        let call = Call { caller: self.number, called, returned, aggregate, asked, answer };
+    /// Writes down a call that was made then and was given so much time.
+    fn write_down(&self, when: (u64, Duration), aggregate: String, asked: Asked, answer: Answer) -> Call {
+        let (called, within) = when;
+        let until = called + u64::try_from(within.as_micros()).unwrap();
+        let call = Call { caller: self.number, called, returned: self.record.now(), until, aggregate, asked, answer };
         self.record.call(call.clone());
         call
     }

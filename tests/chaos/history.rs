@@ -23,6 +23,8 @@ pub(crate) struct Call {
     pub(crate) caller: usize,
     pub(crate) called: u64,
     pub(crate) returned: u64,
+    /// When the service gives it up.
+    pub(crate) until: u64,
     pub(crate) aggregate: String,
     pub(crate) asked: Asked,
     pub(crate) answer: Answer,

@@ -70,7 +70,15 @@ pub(super) fn history(seed: u64) -> History {
         let called = effect - random.random_range(0..4 * STEP);
         let returned = effect + random.random_range(0..4 * STEP);
         let (aggregate, asked) = asked;
-        calls.push(Call { caller: 0, called, returned, aggregate: aggregate.to_owned(), asked, answer });
+        calls.push(Call {
+            caller: 0,
+            called,
+            returned,
+            until: returned,
+            aggregate: aggregate.to_owned(),
+            asked,
+            answer,
+        });
     }
     History { calls, faults: Vec::new(), journal: model.journal }
 }

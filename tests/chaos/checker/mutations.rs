@@ -253,6 +253,22 @@ fn a_rejected_command_that_is_stored_is_found() {
 }
 
 #[test]
+fn a_command_that_is_rejected_when_its_time_is_up_and_stored_is_found() {
+    found(Wrong::RefusedButStored, |history, random| {
+        let alone = |at: &usize| {
+            matches!(history.calls[*at].answer, Answer::Rejected { .. }) && calls_of(history, *at).count() == 1
+        };
+        let at = (0..history.calls.len()).filter(alone).choose(random)?;
+        let rejected = history.calls[at].clone();
+        let (until, answer) = (rejected.called - 1, Answer::Unknown { why: "lost".to_owned() });
+        let entry = an_item(&rejected.aggregate, command(&rejected)?, "Tea");
+        history.calls.push(Call { called: until - 10, returned: until, until, answer, ..rejected });
+        assert!(check(history).is_empty(), "this much may be");
+        store(history, vec![entry])
+    });
+}
+
+#[test]
 fn a_command_that_did_nothing_and_is_stored_is_found() {
     found(Wrong::RefusedButStored, |history, random| {
         let alone = |at: &usize| is_first(&history.calls[*at]) && calls_of(history, *at).count() == 1;

@@ -51,7 +51,7 @@ fn stored(line: &Line<'_>, block: &Block<'_>) -> Option<Problem> {
     if attempts.is_empty() {
         return Some(Wrong::Foreign.because(what()));
     }
-    if !attempts.iter().any(|call| call.may_have_acted()) {
+    if !attempts.iter().any(|call| call.may_have_acted()) || attempts.iter().any(|call| is_final(call, attempts)) {
         return Some(Wrong::RefusedButStored.because(format!("{}: {attempts:?}", what())));
     }
     let is_known = attempts.iter().any(|call| call.is_done());
@@ -71,6 +71,13 @@ fn stored(line: &Line<'_>, block: &Block<'_>) -> Option<Problem> {
         _ => Wrong::Undecided,
     };
     Some(wrong.because(format!("{}: {:?} from {attempts:?}", what(), block.entries)))
+}
+
+/// Whether this is a rejection after which the command cannot be carried out, since all other calls had been given up
+/// before it was made.
+fn is_final(call: &Call, attempts: &[&Call]) -> bool {
+    let mut others = attempts.iter().filter(|other| other.may_have_acted());
+    matches!(call.answer, Answer::Rejected { .. }) && others.all(|other| other.until < call.called)
 }
 
 /// What was called after the end of something else comes after it.

@@ -134,7 +134,8 @@ impl Service {
     }
 
     /// For how long after an aggregate in memory was last known to be the newest a query is answered from it without asking
-    /// the store. None by default: a query sees what any instance has committed before it.
+    /// the store. None by default: a query sees what any instance has committed before it; on a replicated journal it may
+    /// miss the newest events for a moment, unless it names a minimal revision.
     pub fn query_staleness(self, staleness: Duration) -> Self {
         self.tune(move |dispatcher| dispatcher.query_staleness(staleness))
     }

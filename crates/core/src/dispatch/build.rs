@@ -153,7 +153,8 @@ impl DispatcherBuilder {
 
     /// For how long after an aggregate in memory was last known to be the newest a query is
     /// answered from it without asking the store. None by default: a query sees what any instance
-    /// has committed before it. A query with a minimal revision that is in memory never asks.
+    /// has committed before it. On a replicated store it may miss the newest events for a moment; with
+    /// a minimal revision it never does. A query whose minimal revision is in memory never asks.
     pub fn query_staleness(mut self, staleness: Duration) -> Self {
         self.settings.query_staleness = staleness;
         self

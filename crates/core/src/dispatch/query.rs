@@ -129,10 +129,12 @@ impl Inner {
         if let Some(at_least) = at_least {
             self.wait_for(described, aggregate, &slot, at_least, deadline).await?;
         }
-        if slot.lock().revision() == Revision::ZERO {
-            return Err(no_events(aggregate));
+        let is_empty = || slot.lock().revision() == Revision::ZERO;
+        // A replica that is behind may not have heard of it yet; the one that takes the writes has.
+        if is_empty() {
+            self.catch_up(described, aggregate, &slot, Freshness::Leader).await?;
         }
-        Ok(slot)
+        if is_empty() { Err(no_events(aggregate)) } else { Ok(slot) }
     }
 
     /// Whether what is in memory will do: it has the revision the caller asked for, or it was the

@@ -4,6 +4,8 @@
 
 mod frames;
 mod full;
+mod limits;
+mod lock;
 mod requests;
 mod start;
 mod strange_replies;

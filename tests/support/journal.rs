@@ -36,7 +36,9 @@ pub struct Stored {
 }
 
 impl Journal {
-    pub(crate) fn new(client: Client) -> Self {
+    /// The journal as this connection sees it.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
         Self { client }
     }
 

@@ -11,9 +11,11 @@ use headwater::client::{ExecuteError, Executed, RetryPolicy};
 use headwater_testkit::wait_until;
 use headwater_tests::load::Load;
 use headwater_tests::plain::{add_item, add_items};
-use headwater_tests::{Answer, Plain, Site};
+use headwater_tests::{Answer, Plain, Program, Site};
 use sample_receipts::domain::{AddItem, AddItems, Receipt, ReceiptClient};
 use serde_json::{Value, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_sample-receipts-under-test");
 
 const SOON: Duration = Duration::from_secs(15);
 
@@ -255,6 +257,44 @@ async fn losing_every_third_acknowledgement_loses_and_doubles_no_command() {
     assert!(proxy.lost() > 20, "{} were lost", proxy.lost());
     assert_eq!(instance.store.stats().unknowns, 0, "each was settled");
     book.check(&site.journal().await.all().await);
+}
+
+/// The instance is killed while it waits for the journal's acknowledgement: the event is stored, and nobody was told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_between_append_and_reply_an_instance_leaves_the_answer_to_the_next() {
+    let site = Site::open().await;
+    let proxy = site.proxy().await;
+    let first = Program::serve(PROGRAM, &site.url_by(proxy.address())).await;
+    let receipts = site.receipts_with(|client| client.retry(RetryPolicy::none()).timeout(SOON)).await;
+    receipts.add_item("order-1", item("Tea")).await.unwrap();
+    receipts.add_item("order-2", item("Tea")).await.unwrap();
+    proxy.lose_where(|frame| frame.windows(ACKNOWLEDGEMENT.len()).any(|part| part == ACKNOWLEDGEMENT));
+    let (one, several) = (CommandId::generate(), CommandId::generate());
+    let (journal, lost) = (site.journal().await, || async { (proxy.lost() >= 2).then_some(()) });
+    let sent = async {
+        let one = receipts.add_item("order-1", item("Coffee")).command_id(one.clone());
+        let several = receipts.add_items("order-2", two()).command_id(several.clone());
+        tokio::time::timeout(Duration::from_secs(3), async { tokio::join!(one, several) }).await
+    };
+    let (answered, ()) = tokio::join!(sent, async {
+        wait_until(SOON, "both acknowledgements to be lost", lost).await;
+        first.kill().await;
+    });
+    if let Ok((one, several)) = answered {
+        assert!(one.is_err() && several.is_err(), "nobody can have been told");
+    }
+    assert_eq!(journal.count().await, 5, "both are stored, once and whole");
+
+    let _second = Program::serve(PROGRAM, &site.url()).await;
+    for _ in 0..2 {
+        let one = receipts.add_item("order-1", item("Coffee")).command_id(one.clone()).await.unwrap();
+        assert_eq!((one.revision.get(), one.events.len(), one.replayed), (2, 1, true));
+        let several = receipts.add_items("order-2", two()).command_id(several.clone()).await.unwrap();
+        assert_eq!((several.revision.get(), several.events.len(), several.replayed), (3, 2, true));
+    }
+    let reused = receipts.add_item("order-1", item("Jam")).command_id(one).await.unwrap_err();
+    check_reused(reused);
+    assert_eq!(journal.count().await, 5);
 }
 
 /// The service's reply is lost on its way to the caller, who sends the command again.

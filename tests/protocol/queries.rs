@@ -1,11 +1,13 @@
 //! Sections 2 to 4: the queries that every aggregate has, and those a service adds.
 
+use std::future::IntoFuture as _;
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
 use headwater::service::Limits;
 use headwater_tests::plain::{add_items, headers, query_subject};
 use headwater_tests::{Answer, Plain, Site, Stored};
+use sample_receipts::domain::{AddItem, ReceiptClient};
 use serde_json::{Value, json};
 
 use crate::commands::members;
@@ -99,6 +101,39 @@ async fn a_minimal_revision_is_waited_for_or_a_504() {
         plain.command("add-items", &add_items("order-1", &["Cake", "Jam"])).await.result();
     });
     assert_eq!(later.result()["revision"], 3);
+}
+
+/// Whichever instance is asked, and whichever of them is to write what is waited for.
+#[tokio::test]
+async fn what_one_instance_commits_another_waits_for_within_the_deadline() {
+    let site = Site::open().await;
+    let instances = [site.instance().await, site.instance().await];
+    let [one, other] = instances.each_ref().map(|instance| ReceiptClient::new(instance.service.dispatcher().clone()));
+    let item = || AddItem { name: "Tea".to_owned(), price: "1".parse().unwrap(), quantity: 1 };
+    one.add_item("order-1", item()).await.unwrap();
+    other.get("order-1").await.unwrap();
+    for revision in 2..12u64 {
+        let (seen, done) = tokio::join!(other.get("order-1").min_revision(revision).into_future(), async {
+            tokio::task::yield_now().await;
+            one.add_item("order-1", item()).await.unwrap()
+        });
+        assert_eq!((done.revision.get(), seen.unwrap().revision.get()), (revision, revision));
+    }
+    // A receipt that does not exist yet is waited for just the same.
+    let (seen, _) =
+        tokio::join!(other.get("order-2").min_revision(1).into_future(), one.add_item("order-2", item()).into_future());
+    assert_eq!(seen.unwrap().revision.get(), 1);
+
+    // Nobody writes it: the answer comes with the deadline and not much later, from either instance.
+    let plain = site.plain().await;
+    for _ in 0..6 {
+        let (begun, wait) = (Instant::now(), TimeDelta::milliseconds(200));
+        let deadline = (Utc::now() + wait).to_rfc3339();
+        let body = json!({ "aggregateId": "order-1", "minRevision": 99 }).to_string();
+        let answer = plain.ask_with(&query_subject("get"), headers([("Headwater-Deadline", &deadline)]), body).await;
+        answer.error(504, "deadline-exceeded");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    }
 }
 
 #[tokio::test]

@@ -53,7 +53,13 @@ impl Reply {
 impl Instance {
     /// Answers a request, by the client of the moment or by the next one if that has died.
     pub(crate) async fn answer(&self, to: &Subject, reply: &Reply) {
-        if let Some(generation) = self.send(to, reply).await {
+        let link = self.link();
+        let generation = match unconstrained(publish(&link.client, to, reply)).now_or_never() {
+            Some(Ok(())) => Some(link.generation),
+            // Rare, and large: kept out of every request's future.
+            Some(Err(_)) | None => Box::pin(self.send(to, reply)).await,
+        };
+        if let Some(generation) = generation {
             self.answered.add(1);
             self.outbox.keep(to, reply, generation);
         }

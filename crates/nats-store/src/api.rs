@@ -1,5 +1,6 @@
 //! Requests to JetStream: each sent once, nothing repeated or translated on the way.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -116,14 +117,16 @@ impl Api {
         payload: Bytes,
         limit: Duration,
     ) -> Result<Message, NoAnswer> {
-        let (generation, client) = self.connection.current();
-        let mut sent = false;
-        let exchange = async {
+        let current = self.connection.borrowed();
+        let (generation, client) = (current.0, &current.1);
+        let sent = AtomicBool::new(false);
+        // Pinned where it stands: handed on by value it would be in the request's future several times over.
+        let mut exchange = std::pin::pin!(async {
             if client.connection_state() != State::Connected {
                 return Err(NoAnswer::NotSent(StoreError::new("not connected to NATS")));
             }
-            sent = true;
-            if let Err(error) = before(&client).await {
+            sent.store(true, Ordering::Relaxed);
+            if let Err(error) = before(client).await {
                 self.connection.report_dead(generation);
                 return Err(NoAnswer::Lost(StoreError::new("the request could not be sent whole").caused_by(error)));
             }
@@ -142,13 +145,13 @@ impl Api {
                     NoAnswer::Lost(StoreError::new("the NATS client failed").caused_by(error))
                 }
             })
-        };
-        let outcome = timeout(limit, self.connection.guard(exchange)).await;
+        });
+        let outcome = timeout(limit, self.connection.guard(exchange.as_mut())).await;
         match outcome {
             Ok(Ok(answer)) => answer,
             Ok(Err(down)) => {
                 let error = StoreError::new("the connection to NATS is down").caused_by(down);
-                Err(if sent { NoAnswer::Lost(error) } else { NoAnswer::NotSent(error) })
+                Err(if sent.load(Ordering::Relaxed) { NoAnswer::Lost(error) } else { NoAnswer::NotSent(error) })
             }
             Err(_) => Err(NoAnswer::Lost(StoreError::new(format!("no answer from JetStream within {limit:?}")))),
         }

@@ -25,6 +25,9 @@ use body::Body;
 pub use error::EventError;
 pub use previous::Previous;
 
+/// What the attributes of an event take as a rule, in bytes: the first guess at the size of its message.
+const ATTRIBUTES: usize = 512;
+
 /// The media type of a stored event and of a message on the live feed.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
@@ -132,7 +135,8 @@ fn write(
         data,
         data_base64,
     };
-    let written = serde_json::to_vec(&body).expect("texts, numbers and raw JSON can always be written");
+    let mut written = Vec::with_capacity(ATTRIBUTES + event.data.len());
+    serde_json::to_writer(&mut written, &body).expect("texts, numbers and raw JSON can always be written");
     Bytes::from(written)
 }
 
@@ -194,6 +198,9 @@ pub fn peek_id(body: &[u8]) -> Option<EventId> {
 
 /// Whether data of this media type is JSON, as CloudEvents tells it: subtype `json`, or one ending in `+json`.
 fn is_json(content_type: &str) -> bool {
+    if content_type == JSON {
+        return true;
+    }
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence.split_once('/').is_some_and(|(_, subtype)| subtype == "json" || subtype.ends_with("+json"))
 }

@@ -96,8 +96,8 @@ impl Inner {
         }
         // The aggregate has moved on, by later commands or another instance; the caller gets the state as this command
         // left it, not a newer one under an older revision.
-        let entity = self.replayed(described, &accepted.aggregate, |event| event.revision <= until).await?;
-        reply(accepted, &entity, events)
+        let replayed = self.replayed(described, &accepted.aggregate, |event| event.revision <= until);
+        reply(accepted, &Box::pin(replayed).await?, events)
     }
 
     pub(super) fn append_failure(&self, accepted: &Accepted, error: &AppendError) -> Failure {

@@ -97,16 +97,18 @@ impl Inner {
                 }
             }
         };
-        let loading = self.load(&job.described, &job.accepted.aggregate);
-        let slot = match within(deadline, "loading the aggregate", loading).await {
-            Ok(slot) => slot,
-            Err(failure) => return Err(failure),
+        let slot = match self.cached(&job.accepted.aggregate) {
+            Some(slot) => slot,
+            None => {
+                let loading = Box::pin(self.load_anew(&job.described, &job.accepted.aggregate));
+                within(deadline, "loading the aggregate", loading).await?
+            }
         };
         let aggregate = job.accepted.aggregate.clone();
         let done = match self.company(&turn, &job) {
             None => self.carry_out(job, &slot).await,
             Some(jobs) => {
-                self.carry_out_together(job, jobs, &slot).await;
+                Box::pin(self.carry_out_together(job, jobs, &slot)).await;
                 answer.await.unwrap_or_else(|_| Err(dropped()))
             }
         };
@@ -146,7 +148,7 @@ impl Inner {
                     job.stored |= matches!(behind, Attempt::Stored);
                     self.wait_to_retry(attempt).await;
                     let fresh = self.catch_up(&job.described, &job.accepted.aggregate, slot, Freshness::Leader);
-                    within(deadline, "reading the newest events", fresh).await?;
+                    within(deadline, "reading the newest events", Box::pin(fresh)).await?;
                 }
             }
         }
@@ -162,12 +164,15 @@ impl Inner {
         accepted: &Accepted,
         slot: &Slot,
     ) -> Result<Attempt, Failure> {
-        if let Some(reply) = self.replay(described, command, accepted, slot).await? {
+        if self.may_be_a_repeat(accepted, slot)
+            && let Some(reply) = Box::pin(self.replay(described, command, accepted, slot)).await?
+        {
             return Ok(Attempt::Done(reply));
         }
         let head = slot.lock().head.clone();
         if let Some(expected) = accepted.expected.filter(|expected| *expected != head.revision()) {
-            return self.unless_behind(accepted, &head, Failure::conflict(expected, head.revision())).await;
+            let failure = Failure::conflict(expected, head.revision());
+            return Box::pin(self.unless_behind(accepted, &head, failure)).await;
         }
         let context = CommandContext {
             aggregate: accepted.aggregate.clone(),
@@ -185,12 +190,12 @@ impl Inner {
             Decided::Now(decided) => decided,
             Decided::Later(deciding) => {
                 let deciding = self.guarded_async(&accepted.aggregate, deciding);
-                within(accepted.deadline, "the handler", deciding).await?
+                within(accepted.deadline, "the handler", Box::pin(deciding)).await?
             }
         };
         match decided {
-            Err(refusal) => self.unless_behind(accepted, &head, refused(&accepted.aggregate, refusal)).await,
-            Ok(decision) if decision.events.is_empty() => self.nothing_happened(accepted, slot, &head).await,
+            Err(refusal) => Box::pin(self.unless_behind(accepted, &head, refused(&accepted.aggregate, refusal))).await,
+            Ok(decision) if decision.events.is_empty() => Box::pin(self.nothing_happened(accepted, slot, &head)).await,
             Ok(decision) => self.append(described, accepted, slot, head, decision, now).await,
         }
     }

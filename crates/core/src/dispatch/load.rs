@@ -13,10 +13,19 @@ impl Inner {
     /// The aggregate in memory, read from the store when it is not there. It may be behind the
     /// store: another instance may have written since.
     pub(super) async fn load(&self, described: &AggregateType, aggregate: &AggregateId) -> Result<Slot, Failure> {
-        if let Some(slot) = self.cache.get(aggregate) {
-            self.counters.cache_hits.add(1);
-            return Ok(slot);
+        match self.cached(aggregate) {
+            Some(slot) => Ok(slot),
+            None => self.load_anew(described, aggregate).await,
         }
+    }
+
+    /// The aggregate, if it is in memory.
+    pub(super) fn cached(&self, aggregate: &AggregateId) -> Option<Slot> {
+        self.cache.get(aggregate).inspect(|_| self.counters.cache_hits.add(1))
+    }
+
+    /// The aggregate, read from the store.
+    pub(super) async fn load_anew(&self, described: &AggregateType, aggregate: &AggregateId) -> Result<Slot, Failure> {
         self.counters.cache_misses.add(1);
         let slot = match self.snapshots.as_ref() {
             None => {

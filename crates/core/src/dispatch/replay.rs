@@ -43,6 +43,12 @@ impl Inner {
         Ok(Some(CommandReply { replayed: true, ..original }))
     }
 
+    /// Whether there is anything to find out before the command may be taken for a new one.
+    pub(super) fn may_be_a_repeat(&self, accepted: &Accepted, slot: &Slot) -> bool {
+        let (command, entity) = (&accepted.metadata.command_id, slot.lock());
+        entity.commands.seen(command).is_some() || entity.commands.doubtful(command).is_some()
+    }
+
     /// Where the command may have been carried out. Where the aggregate's snapshot left its older
     /// commands out, and the command's id does not show that it is newer, they are read once.
     async fn seen(&self, accepted: &Accepted, slot: &Slot) -> Result<Option<Seen>, Failure> {

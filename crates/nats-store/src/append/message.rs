@@ -1,6 +1,6 @@
 //! An append as the messages that carry it.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, HeaderName};
 use bytes::Bytes;
 use headwater_core::store::{Append, AppendError, Head, MAX_EVENTS_PER_APPEND, MAX_PREVIOUS};
 use headwater_core::{AggregateId, NewEvent};
@@ -13,6 +13,11 @@ const MAX_APPEND_SIZE: usize = 8 * 1024 * 1024;
 
 /// What a message of a batch has beside its own headers: `Nats-Batch-Id`, `-Sequence` and `-Commit`.
 const BATCH_HEADERS: usize = 120;
+
+// Made once: as texts they would be checked and copied for every message.
+const MSG_ID: HeaderName = HeaderName::from_static(header::MSG_ID);
+const EXPECTED_SEQUENCE: HeaderName = HeaderName::from_static(header::EXPECTED_LAST_SUBJECT_SEQUENCE);
+const EXPECTED_SEQUENCE_SUBJECT: HeaderName = HeaderName::from_static(header::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT);
 
 /// One event, ready to be sent. Headers of a batch are added when it is.
 #[derive(Debug, Clone)]
@@ -97,10 +102,10 @@ pub(crate) fn messages(
 fn message(subjects: &Subjects, aggregate: &AggregateId, head: &Head, place: usize, event: &NewEvent) -> EventMessage {
     let revision = head.revision().plus(place + 1);
     let mut headers = HeaderMap::new();
-    headers.insert(header::MSG_ID, event.id.to_string());
+    headers.insert(MSG_ID, event.id.to_string());
     if place == 0 {
-        headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE, head.sequence().to_string());
-        headers.insert(header::EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT, subjects.journal_of(aggregate));
+        headers.insert(EXPECTED_SEQUENCE, head.sequence().to_string());
+        headers.insert(EXPECTED_SEQUENCE_SUBJECT, subjects.journal_of(aggregate));
     }
     EventMessage {
         subject: subjects.journal(aggregate, &event.name),

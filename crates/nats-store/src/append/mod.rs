@@ -7,8 +7,8 @@ mod settle;
 
 use std::time::Duration;
 
-use headwater_core::Revision;
 use headwater_core::store::{Append, AppendError, Appended, Head, StoreError};
+use headwater_core::{Revision, Sequence};
 
 pub(crate) use self::message::EventMessage;
 pub(crate) use self::publish::{Published, Refusal};
@@ -48,13 +48,25 @@ impl Journal {
             return Err(conflict(append, None));
         }
         let connection = &self.api.connection;
-        let client = connection.ready(GRACE).await.map_err(|down| {
-            let source = StoreError::new("the connection to NATS is down").caused_by(down);
-            AppendError::Unavailable { aggregate: append.aggregate.clone(), source }
-        })?;
-        let limits = SizeLimits { event: self.config.max_event_size, message: client.max_payload() };
-        let messages = message::messages(&self.subjects, append, limits)?.into();
-        Settlement::new(self, append, &messages).run().await
+        if !connection.is_up() {
+            Box::pin(connection.ready(GRACE)).await.map_err(|down| {
+                let source = StoreError::new("the connection to NATS is down").caused_by(down);
+                AppendError::Unavailable { aggregate: append.aggregate.clone(), source }
+            })?;
+        }
+        let limits = SizeLimits { event: self.config.max_event_size, message: connection.borrowed().1.max_payload() };
+        let messages = message::messages(&self.subjects, append, limits)?;
+        match self.send(append, messages, self.config.ack_timeout.get()).await {
+            Published::Stored { last } => Ok(stored(append, last)),
+            // Rare, and large: what most appends never need takes no room in their future.
+            doubtful => Box::pin(self.settle(append, limits, doubtful)).await,
+        }
+    }
+
+    /// Finds out what became of an append whose first attempt did not simply succeed.
+    async fn settle(&self, append: &Append, limits: SizeLimits, first: Published) -> Result<Appended, AppendError> {
+        let messages = message::messages(&self.subjects, append, limits)?;
+        Settlement::new(self, append, messages).run(first).await
     }
 }
 
@@ -64,14 +76,20 @@ fn holds_together(head: &Head) -> bool {
     (revision == 0) == (known == 0) && known <= revision
 }
 
+/// An append whose last event was just stored at the sequence `last`.
+fn stored(append: &Append, last: u64) -> Appended {
+    let count = append.events.len();
+    let first = last.saturating_sub(count as u64 - 1);
+    let sequences = (0..count).map(|place| Sequence::new(first + place as u64));
+    Appended { head: append.head.after(sequences), duplicate: false }
+}
+
 fn conflict(append: &Append, actual: Option<Revision>) -> AppendError {
     AppendError::Conflict { aggregate: append.aggregate.clone(), expected: append.head.revision(), actual }
 }
 
 #[cfg(test)]
 mod tests {
-    use headwater_core::Sequence;
-
     use super::*;
 
     #[test]

@@ -55,16 +55,25 @@ pub(crate) enum Refusal {
 }
 
 impl Journal {
-    /// Sends messages once and waits for the acknowledgement, at most for `limit`.
-    pub(crate) async fn publish(&self, messages: &[&EventMessage], limit: Duration) -> Published {
-        match messages {
-            [message] => self.publish_one(message, limit).await,
-            messages => self.publish_batch(messages, limit).await,
+    /// Sends messages of one append once and waits for the acknowledgement, at most for `limit`.
+    pub(crate) async fn publish(&self, mut messages: Vec<EventMessage>, limit: Duration) -> Published {
+        match messages.pop() {
+            Some(message) if messages.is_empty() => self.publish_one(message, limit).await,
+            last => {
+                messages.extend(last);
+                // Boxed, so that the many appends of one event do not carry the room for a batch around.
+                Box::pin(async move {
+                    let messages: Vec<&EventMessage> = messages.iter().collect();
+                    self.publish_batch(&messages, limit).await
+                })
+                .await
+            }
         }
     }
 
-    async fn publish_one(&self, message: &EventMessage, limit: Duration) -> Published {
-        let EventMessage { subject, headers, payload } = message.clone();
+    /// Sends one message once and waits for the acknowledgement, at most for `limit`.
+    async fn publish_one(&self, message: EventMessage, limit: Duration) -> Published {
+        let EventMessage { subject, headers, payload } = message;
         match self.api.request(subject, Some(headers), payload, limit).await {
             Ok(answer) => read_ack(&self.stream, &answer.payload, None),
             Err(none) => none.into(),

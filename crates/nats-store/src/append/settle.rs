@@ -5,7 +5,6 @@
 //! that no late copy of it can be stored either. That an event is not found proves nothing, because the message
 //! may still be on its way; then the same message is sent again, which the server takes at most once.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::store::{
@@ -18,7 +17,7 @@ use tracing::{debug, warn};
 
 use super::message::EventMessage;
 use super::publish::{Published, Refusal};
-use super::{GRACE, conflict};
+use super::{GRACE, conflict, stored};
 use crate::backoff::Backoff;
 use crate::history::head_at;
 use crate::journal::{Journal, Which};
@@ -37,9 +36,8 @@ const MOST_UNSENT: u32 = 3;
 pub(super) struct Settlement<'a> {
     journal: &'a Journal,
     append: &'a Append,
-    messages: &'a Arc<[EventMessage]>,
-    /// Set when the first attempt has had its time.
-    deadline: Option<Instant>,
+    messages: Vec<EventMessage>,
+    deadline: Instant,
     /// Whether an attempt was sent whose fate is not known.
     unsure: bool,
     /// Whether others were seen to write to the same history.
@@ -66,12 +64,13 @@ enum Found {
 }
 
 impl<'a> Settlement<'a> {
-    pub(super) fn new(journal: &'a Journal, append: &'a Append, messages: &'a Arc<[EventMessage]>) -> Self {
+    /// The settling of an append whose first attempt has had its time.
+    pub(super) fn new(journal: &'a Journal, append: &'a Append, messages: Vec<EventMessage>) -> Self {
         Self {
             journal,
             append,
             messages,
-            deadline: None,
+            deadline: Instant::now() + journal.config.settle_timeout.get(),
             unsure: false,
             contended: false,
             misses: 0,
@@ -80,11 +79,10 @@ impl<'a> Settlement<'a> {
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<Appended, AppendError> {
+    /// Goes on from what became of the first attempt, with further ones as long as there is doubt.
+    pub(super) async fn run(mut self, first: Published) -> Result<Appended, AppendError> {
+        let mut published = first;
         loop {
-            let limit = self.journal.config.ack_timeout.get().min(self.remaining());
-            let published = self.journal.send(self.append, self.messages, limit).await;
-            self.deadline.get_or_insert_with(|| Instant::now() + self.journal.config.settle_timeout.get());
             let setback = match self.judge(published).await {
                 Step::Done(outcome) => return outcome,
                 Step::Again(setback) => setback,
@@ -101,12 +99,14 @@ impl<'a> Settlement<'a> {
                 return Err(self.give_up(StoreError::new("the connection to NATS is down").caused_by(down)));
             }
             self.journal.counters.resends.increment();
+            let limit = self.journal.config.ack_timeout.get().min(self.remaining());
+            published = self.journal.send(self.append, self.messages.clone(), limit).await;
         }
     }
 
     async fn judge(&mut self, published: Published) -> Step {
         match published {
-            Published::Stored { last } => Step::Done(Ok(self.stored(last))),
+            Published::Stored { last } => Step::Done(Ok(stored(self.append, last))),
             Published::Duplicate { sequence } => self.duplicate(sequence).await,
             Published::Refused(Refusal::Moved) => self.moved().await,
             Published::Refused(Refusal::InProcess) => {
@@ -132,13 +132,6 @@ impl<'a> Settlement<'a> {
             }
             Published::Lost(error) => self.lost(error).await,
         }
-    }
-
-    fn stored(&self, last: u64) -> Appended {
-        let count = self.append.events.len();
-        let first = last.saturating_sub(count as u64 - 1);
-        let sequences = (0..count).map(|place| Sequence::new(first + place as u64));
-        Appended { head: self.append.head.after(sequences), duplicate: false }
     }
 
     /// A message with the first event's id is stored. The server remembers ids for the stream as a whole, so it has to
@@ -289,7 +282,6 @@ impl<'a> Settlement<'a> {
 
     /// The time that is left after the first attempt.
     fn remaining(&self) -> Duration {
-        let limit = self.journal.config.settle_timeout.get();
-        self.deadline.map_or(limit, |deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline.saturating_duration_since(Instant::now())
     }
 }

@@ -11,7 +11,7 @@
 mod model;
 mod turn;
 
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 
 use headwater_core::AggregateId;
 use headwater_core::store::{Append, Head, StoreError};
@@ -44,7 +44,7 @@ pub(crate) struct Group {
 pub(crate) struct Member {
     pub(crate) aggregate: AggregateId,
     pub(crate) head: Head,
-    pub(crate) messages: Arc<[EventMessage]>,
+    pub(crate) messages: Vec<EventMessage>,
     pub(crate) answer: oneshot::Sender<Published>,
 }
 
@@ -76,21 +76,20 @@ impl Journal {
     pub(crate) async fn send(
         &self,
         append: &Append,
-        messages: &Arc<[EventMessage]>,
+        messages: Vec<EventMessage>,
         limit: std::time::Duration,
     ) -> Published {
         let single = messages.len() == 1;
         let counted = single.then(|| self.group.model.single_begins());
-        let in_company = self.takes_company()
-            && match self.group.mode {
-                CommitMode::Pipelined => false,
-                CommitMode::Grouped => true,
-                CommitMode::Auto => !single || self.group.model.groups_singles(),
-            };
-        if in_company {
+        let wants_company = match self.group.mode {
+            CommitMode::Pipelined => false,
+            CommitMode::Grouped => true,
+            CommitMode::Auto => !single || self.group.model.groups_singles(),
+        };
+        if wants_company && self.takes_company() {
             return self.join(append, messages).await;
         }
-        let published = self.publish(&messages.iter().collect::<Vec<_>>(), limit).await;
+        let published = self.publish(messages, limit).await;
         if let (Some(counted), Published::Stored { .. }) = (counted, &published) {
             counted.acknowledged();
         }
@@ -105,14 +104,9 @@ impl Journal {
         safe && !self.group.replicated
     }
 
-    async fn join(&self, append: &Append, messages: &Arc<[EventMessage]>) -> Published {
+    async fn join(&self, append: &Append, messages: Vec<EventMessage>) -> Published {
         let (answer, answered) = oneshot::channel();
-        let member = Member {
-            aggregate: append.aggregate.clone(),
-            head: append.head.clone(),
-            messages: Arc::clone(messages),
-            answer,
-        };
+        let member = Member { aggregate: append.aggregate.clone(), head: append.head.clone(), messages, answer };
         if self.group.queue.send(member).await.is_err() {
             return Published::NotSent(StoreError::new("the journal is closed"));
         }

@@ -158,8 +158,7 @@ fn for_one(said: &Published) -> Published {
 }
 
 async fn answer_alone(journal: &Journal, member: Member) {
-    let messages: Vec<&EventMessage> = member.messages.iter().collect();
-    let published = journal.publish(&messages, journal.config.ack_timeout.get()).await;
+    let published = journal.publish(member.messages, journal.config.ack_timeout.get()).await;
     let _ = member.answer.send(published);
 }
 
@@ -197,8 +196,6 @@ fn size(member: &Member) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use async_nats::HeaderMap;
     use headwater_core::store::Head;
     use tokio::sync::oneshot;
@@ -215,7 +212,7 @@ mod tests {
         };
         let (answer, answered) = oneshot::channel();
         let aggregate = AggregateId::new("receipt", id).unwrap();
-        let messages: Arc<[EventMessage]> = vec![message; messages].into();
+        let messages = vec![message; messages];
         (Member { aggregate, head: Head::EMPTY, messages, answer }, answered)
     }
 

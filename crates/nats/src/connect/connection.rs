@@ -116,13 +116,25 @@ impl Connection {
     /// The client of the moment.
     #[must_use]
     pub fn client(&self) -> Client {
-        self.shared.current().1
+        self.shared.current().1.clone()
     }
 
     /// The client of the moment and its number, which starts at 1 and grows whenever the client is replaced.
     #[must_use]
     pub fn current(&self) -> (u64, Client) {
+        (*self.shared.current()).clone()
+    }
+
+    /// The same without a copy of the client, which is a dozen shared counters: for whoever sends a lot.
+    #[must_use]
+    pub fn borrowed(&self) -> Arc<(u64, Client)> {
         self.shared.current()
+    }
+
+    /// Whether the connection works at this moment, as far as is known.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.shared.is_up()
     }
 
     /// JetStream over the client of the moment, in the configured domain or under the configured prefix.

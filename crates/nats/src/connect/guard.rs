@@ -17,6 +17,9 @@ impl Connection {
     /// # Errors
     /// When it does not work within `grace`, or never will again.
     pub async fn ready(&self, grace: Duration) -> Result<Client, Disconnected> {
+        if self.is_up() {
+            return Ok(self.client());
+        }
         let mut epochs = self.shared.epoch.subscribe();
         let mut statuses = self.shared.statuses.subscribe();
         let up = async {

@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     pub(crate) round_trip_limit: Duration,
     /// How old the last answer may be while the connection still counts as healthy.
     pub(crate) stale_after: Duration,
-    current: RwLock<(u64, Client)>,
+    current: RwLock<Arc<(u64, Client)>>,
     pub(crate) generation: watch::Sender<u64>,
     pub(crate) statuses: watch::Sender<ConnectionStatus>,
     pub(crate) epoch: watch::Sender<Epoch>,
@@ -56,7 +56,7 @@ impl Shared {
             jetstream,
             round_trip_limit: limit,
             stale_after: watchdog.interval.get() + 2 * limit + Duration::from_secs(1),
-            current: RwLock::new((1, client)),
+            current: RwLock::new(Arc::new((1, client))),
             generation: watch::Sender::new(1),
             statuses: watch::Sender::new(ConnectionStatus::Connecting { since: Utc::now(), reason: None }),
             epoch: watch::Sender::new(Epoch { number: 0, up: false }),
@@ -66,15 +66,15 @@ impl Shared {
         })
     }
 
-    pub(crate) fn current(&self) -> (u64, Client) {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn current(&self) -> Arc<(u64, Client)> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Puts a new client in the place of the old one and tells everybody.
     pub(crate) fn replace(&self, client: Client) -> u64 {
         let generation = {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-            *current = (current.0 + 1, client);
+            *current = Arc::new((current.0 + 1, client));
             current.0
         };
         self.generation.send_replace(generation);

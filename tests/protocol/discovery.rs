@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::Client;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
+use headwater_tests::plain::add_items;
 use headwater_tests::{Instance, Site};
 use sample_receipts::VERSION;
 use serde_json::{Value, json};
@@ -154,6 +155,50 @@ async fn stats_count_what_each_endpoint_has_done() {
     let removed = of("command-receipt-remove-item");
     assert_eq!((&removed["num_requests"], &removed["num_errors"]), (&json!(1), &json!(0)));
     assert_eq!(removed["data"]["codes"]["command-rejected"], 1);
+}
+
+/// What the dispatcher and the store have done stands beside the members of ADR-32, which other programs pass over.
+#[tokio::test]
+async fn stats_tell_of_the_cache_the_snapshots_and_how_appends_are_grouped() {
+    let site = Site::open().await;
+    let _instance = site.instance().await;
+    let (plain, client) = (site.plain().await, site.client().await);
+    let data = async || gather(&client, "$SRV.STATS.receipts", 1).await.remove(0)["data"].take();
+    let before = data().await;
+    assert_eq!(before["dispatch"]["cacheHitPercent"], Value::Null, "{before:#}");
+    assert_eq!(before["store"]["group"]["batchMicros"], Value::Null, "{before:#}");
+    for _ in 0..3 {
+        plain.add("order-1", "Tea").await.result();
+    }
+    plain.command("add-items", &add_items("order-1", &["Cake", "Jam"])).await.result();
+    let data = data().await;
+    let dispatch = &data["dispatch"];
+    let numbers = [
+        ("cacheHits", 3),
+        ("cacheMisses", 1),
+        ("cacheHitPercent", 75),
+        ("cachedAggregates", 1),
+        ("appends", 4),
+        ("eventsAppended", 5),
+        ("conflicts", 0),
+        ("replays", 0),
+        ("unknownOutcomes", 0),
+        ("snapshotsUsed", 0),
+        ("snapshotsWritten", 0),
+    ];
+    for (name, number) in numbers {
+        assert_eq!(dispatch[name], number, "{name}: {dispatch:#}");
+    }
+    let store = &data["store"];
+    assert_eq!(
+        (&store["appends"], &store["events"], &store["batches"]),
+        (&json!(4), &json!(5), &json!(1)),
+        "{store:#}"
+    );
+    let group = &store["group"];
+    assert_eq!((&group["mode"], &group["groupingSingles"]), (&json!("auto"), &json!(false)), "{group:#}");
+    assert!(group["batchMicros"].is_u64() && group["roundTripMicros"].is_u64(), "measured: {group:#}");
+    assert_eq!(group["singleMicros"], Value::Null, "which shows only under load");
 }
 
 #[tokio::test]

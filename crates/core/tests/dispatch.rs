@@ -507,6 +507,20 @@ async fn a_stored_event_that_cannot_be_read_breaks_the_history_and_is_named() {
 }
 
 #[tokio::test]
+async fn the_cache_tells_how_many_calls_it_served() {
+    let dispatcher = dispatcher(MemoryStore::new());
+    assert_eq!(dispatcher.stats().cache_hit_percent, None);
+    let accounts = client(&dispatcher);
+    for _ in 0..4 {
+        accounts.command("a", &FIVE).await.unwrap();
+    }
+    let stats = dispatcher.stats();
+    assert_eq!((stats.cache_hits, stats.cache_misses, stats.cache_hit_percent), (3, 1, Some(75)));
+    assert_eq!((stats.cached_aggregates, stats.events_read), (1, 0));
+    assert!(stats.cached_bytes > 0 && stats.cached_bytes <= stats.cache_capacity_bytes);
+}
+
+#[tokio::test]
 async fn a_small_cache_forgets_and_stays_right() {
     let dispatcher = builder(MemoryStore::new()).cache_bytes(4096).build().unwrap();
     let accounts = client(&dispatcher);

@@ -49,6 +49,8 @@ pub struct DispatchStats {
     pub cache_hits: u64,
     /// Calls that had to read it first.
     pub cache_misses: u64,
+    /// How many of a hundred calls found their aggregate in memory, rounded down; none before the first call.
+    pub cache_hit_percent: Option<u64>,
     /// Aggregates in memory.
     pub cached_aggregates: u64,
     /// Their estimated size, in bytes.
@@ -85,9 +87,11 @@ pub struct DispatchStats {
 
 impl Counters {
     pub(super) fn read(&self, cache: &Cache, lanes: &Lanes<Job>) -> DispatchStats {
+        let (hits, misses) = (self.cache_hits.get(), self.cache_misses.get());
         DispatchStats {
-            cache_hits: self.cache_hits.get(),
-            cache_misses: self.cache_misses.get(),
+            cache_hits: hits,
+            cache_misses: misses,
+            cache_hit_percent: hits.saturating_mul(100).checked_div(hits.saturating_add(misses)),
             cached_aggregates: cache.len() as u64,
             cached_bytes: cache.weight(),
             cache_capacity_bytes: cache.capacity(),

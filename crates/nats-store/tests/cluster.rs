@@ -10,7 +10,7 @@ use common::{config, events, ids, receipt, try_append};
 use futures_util::StreamExt;
 use headwater_core::store::{AppendError, EventFilter, EventStore, Freshness, Head, ReadOptions, StartFrom};
 use headwater_nats::connect::{Connection, NatsConfig};
-use headwater_nats_store::JetStreamStore;
+use headwater_nats_store::{CommitMode, JetStreamStore};
 use headwater_testkit::{NatsCluster, wait_until};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -57,6 +57,22 @@ async fn a_replicated_journal_outlives_its_leader() {
     let one = receipt("one");
     let head = common::append(&store, &one, &Head::EMPTY, 1).await;
     let head = common::append(&store, &one, &head, 3).await;
+
+    // Batches are for appends of several events only, each its own: sharing one brings nothing here.
+    for mode in [CommitMode::Auto, CommitMode::Grouped] {
+        let connection = Connection::connect(&NatsConfig::new(&cluster.urls().join(","))).await.unwrap();
+        let sharing = JetStreamStore::open(connection, config().replicas(3).commit(mode)).await.unwrap();
+        let appends = (0..30).map(|number| {
+            let (store, id) = (&sharing, receipt(&format!("{mode:?}-{number}")));
+            async move { common::append(store, &id, &Head::EMPTY, 1 + number % 3).await }
+        });
+        for (number, head) in futures_util::future::join_all(appends).await.into_iter().enumerate() {
+            assert_eq!(head.revision().get(), 1 + number as u64 % 3);
+        }
+        let stats = sharing.stats();
+        assert_eq!((stats.appends, stats.grouped, stats.taken_apart), (30, 0, 0), "{mode:?}: {stats:?}");
+        assert!((20..=20 + stats.resends).contains(&stats.batches), "{mode:?}: {stats:?}");
+    }
 
     // The same append once more, with and without its old head.
     let repeated = events(&one, 1);

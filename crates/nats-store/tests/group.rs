@@ -11,6 +11,7 @@ use headwater_core::NewEvent;
 use headwater_core::store::{AppendError, Appended, EventStore, Freshness, Head};
 use headwater_nats_store::{CommitMode, JetStreamStore};
 use headwater_testkit::{FaultProxy, NatsServer, TestServer, wait_until};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 async fn store(server: &NatsServer, mode: CommitMode) -> JetStreamStore {
     common::store_at(&server.url(), config().commit(mode)).await
@@ -155,4 +156,62 @@ async fn on_a_server_that_syncs_every_write_one_event_appends_come_to_share_batc
     for (id, head) in written {
         assert_eq!(store.head(&id, Freshness::Leader).await.unwrap(), head);
     }
+}
+
+/// Before 2.14.4 a batch over several aggregates may be refused although all its expectations hold (nats-server issue 8376).
+#[tokio::test]
+async fn a_server_whose_batches_over_several_aggregates_are_unsafe_gets_none() {
+    let server = TestServer::start().await;
+    let own = server.version().to_string();
+    for (version, shares) in [("2.14.3", false), ("2.12.0", false), ("2.14.4", true), (own.as_str(), true)] {
+        let url = as_version(&server, version).await;
+        for mode in [CommitMode::Auto, CommitMode::Grouped] {
+            let store = common::store_at(&url, config().commit(mode)).await;
+            assert_eq!(store.connection().server_info().unwrap().version.to_string(), version);
+            let appends = (0..40).map(|number| {
+                let (store, id) = (&store, receipt(&format!("{version}-{mode:?}-{number}")));
+                async move { append(store, &id, &Head::EMPTY, 2).await }
+            });
+            assert!(join_all(appends).await.iter().all(|head| head.revision().get() == 2));
+            let stats = store.stats();
+            assert_eq!(stats.grouped > 0, shares, "{version}, {mode:?}: {stats:?}");
+            assert_eq!(stats.batches == 40, !shares, "{version}, {mode:?}: {stats:?}");
+        }
+    }
+}
+
+/// The address of the same server when it says that it is of this version.
+async fn as_version(server: &NatsServer, version: &str) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    let (address, own) = (server.address(), format!(r#""version":"{}""#, server.version()));
+    let told = format!(r#""version":"{version}""#);
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = tokio::net::TcpStream::connect(address).await.unwrap();
+            tokio::spawn(relay(client, server, own.clone(), told.clone()));
+        }
+    });
+    url
+}
+
+/// Passes everything on, with another version in each `INFO`.
+async fn relay(client: tokio::net::TcpStream, server: tokio::net::TcpStream, own: String, told: String) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (from_server, mut to_server) = server.into_split();
+    let up = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+    let mut lines = BufReader::new(from_server);
+    let mut line = Vec::new();
+    // Bodies are passed line by line as well; only protocol lines begin with `INFO `.
+    while matches!(lines.read_until(b'\n', &mut line).await, Ok(1..)) {
+        let changed = match std::str::from_utf8(&line) {
+            Ok(info) if info.starts_with("INFO ") => info.replace(&own, &told).into_bytes(),
+            _ => line.clone(),
+        };
+        if to_client.write_all(&changed).await.is_err() {
+            break;
+        }
+        line.clear();
+    }
+    up.abort();
 }

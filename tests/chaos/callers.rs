@@ -6,18 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use headwater::call::CallError;
-use headwater::client::{CommandCall, ExecuteError};
-use headwater::{CommandId, FailureCode};
+use headwater::CommandId;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use sample_receipts::domain::{Receipt, ReceiptClient, ReceiptRejection};
+use sample_receipts::domain::ReceiptClient;
 use serde_json::json;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::history::{Answer, Asked, Call, Event};
+use crate::answers::{asked, refused_read};
+use crate::history::{Answer, Asked, Call};
 use crate::order::Order;
 use crate::record::Record;
 
@@ -230,7 +229,7 @@ impl Caller {
             call = call.expected_revision(*expected);
         }
         let called = self.record.now();
-        let answer = ask(call, with_state).await;
+        let answer = asked(call, with_state).await;
         let asked = Asked::Command { id: id.to_string(), order: order.clone(), expected: *expected };
         self.write_down((called, within), aggregate.clone(), asked, answer)
     }
@@ -279,59 +278,5 @@ impl Caller {
         let slot = if self.random.random_bool(HOT) { 0 } else { self.random.random_range(0..RECEIPTS) };
         let current = self.receipts[slot].lock().unwrap_or_else(PoisonError::into_inner);
         (format!("order-{slot}-{}", current.generation), current.revision)
-    }
-}
-
-async fn ask(call: CommandCall<Receipt>, with_state: bool) -> Answer {
-    let done = if with_state {
-        call.await.map(|done| (done.revision, done.sequence, done.events, Some(json!(done.state)), done.replayed))
-    } else {
-        call.without_state().await.map(|done| (done.revision, done.sequence, done.events, None, done.replayed))
-    };
-    match done {
-        Ok((revision, sequence, events, state, replayed)) => {
-            let events = events.iter().map(|event| Event {
-                id: event.id.to_string(),
-                name: event.name.to_string(),
-                revision: event.revision.get(),
-            });
-            let (revision, sequence) = (revision.get(), sequence.get());
-            Answer::Done { revision, sequence, events: events.collect(), state, replayed }
-        }
-        Err(error) => refused(&error),
-    }
-}
-
-fn refused(error: &ExecuteError<ReceiptRejection>) -> Answer {
-    let why = error.to_string();
-    match error {
-        ExecuteError::Rejected(_) => Answer::Rejected { why: error.rejection().unwrap().to_string() },
-        ExecuteError::Conflict { actual } => Answer::Conflict { actual: actual.map(headwater::Revision::get) },
-        ExecuteError::OutcomeUnknown { .. } => Answer::Unknown { why },
-        ExecuteError::Call(CallError::NotSent(_) | CallError::NoResponders { .. } | CallError::Disconnected(_)) => {
-            Answer::Nothing { why }
-        }
-        ExecuteError::Call(CallError::Failed(failure)) => match failure.code {
-            FailureCode::Conflict if failure.reason() == Some("command-id-reused") => Answer::Reused,
-            FailureCode::Unavailable => Answer::Nothing { why },
-            FailureCode::DeadlineExceeded | FailureCode::OutcomeUnknown => Answer::Unknown { why },
-            _ => Answer::Broken { why },
-        },
-        _ => Answer::Broken { why },
-    }
-}
-
-fn refused_read(error: &CallError) -> Answer {
-    let why = error.to_string();
-    match error {
-        CallError::NotSent(_) | CallError::NoResponders { .. } | CallError::Disconnected(_) => Answer::Nothing { why },
-        CallError::Unanswered(_) => Answer::Unknown { why },
-        CallError::Failed(failure) => match failure.code {
-            FailureCode::NotFound => Answer::Missing,
-            FailureCode::Unavailable => Answer::Nothing { why },
-            FailureCode::DeadlineExceeded => Answer::Unknown { why },
-            _ => Answer::Broken { why },
-        },
-        _ => Answer::Broken { why },
     }
 }

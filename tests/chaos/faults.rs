@@ -65,7 +65,8 @@ impl<'a> Scene<'a> {
             let mut kinds = Kind::ALL;
             kinds.shuffle(&mut self.random);
             for kind in kinds {
-                let more = self.random.random_range(10..60);
+                // More than can have been under way when the last fault was over.
+                let more = self.random.random_range(30..70);
                 record.progress(more, BACK_WITHIN).await.map_err(|late| late.to_string())?;
                 self.wait(0..200).await;
                 self.all_run()?;

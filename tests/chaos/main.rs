@@ -9,6 +9,7 @@
 //! ```
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod answers;
 mod callers;
 mod checker;
 mod faults;

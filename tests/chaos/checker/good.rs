@@ -15,7 +15,7 @@ use crate::history::{Answer, Asked, Call, Entry, Event, History};
 use crate::order::{Order, id};
 
 /// How many calls a history has.
-const CALLS: usize = 150;
+const CALLS: u64 = 150;
 
 /// From one effect to the next, in microseconds; a call begins and ends up to four times as far from its own.
 const STEP: u64 = 10;
@@ -41,45 +41,15 @@ struct Model {
 /// A history of two aggregates in which nothing is wrong.
 pub(super) fn history(seed: u64) -> History {
     let mut random = StdRng::seed_from_u64(seed);
-    let (mut model, mut calls, mut sent) = (Model::default(), Vec::new(), Vec::<Sent>::new());
-    for turn in 1..=CALLS as u64 {
+    let (mut model, mut sent) = (Model::default(), Vec::new());
+    let call = |turn| {
+        let ((aggregate, asked), answer) = model.turn(turn, &mut sent, &mut random);
         let effect = turn * STEP + 10 * STEP;
-        let aggregate = *["a", "b"].choose(&mut random).unwrap();
-        let (asked, answer) = match random.random_range(0..10) {
-            0..2 => model.read(aggregate, &mut random),
-            2..4 if !sent.is_empty() => {
-                let again = sent.choose(&mut random).unwrap().clone();
-                let order = if random.random_bool(0.3) { again.order.other(&mut random) } else { again.order.clone() };
-                // One that was never carried out is sent again as it was.
-                let is_done = model.done.contains_key(&(again.aggregate, again.id.clone()));
-                let again = Sent { order: if is_done { order } else { again.order }, ..again };
-                (again.clone(), model.carry_out(&again, &mut random)).asked()
-            }
-            _ => {
-                let newest = model.revision(aggregate);
-                let expected = random.random_bool(0.2).then(|| newest.saturating_sub(random.random_range(0..2)));
-                let order = random_order(&mut random);
-                let new = Sent { aggregate, id: format!("c-{turn}"), order, expected };
-                let answer = model.carry_out(&new, &mut random);
-                if matches!(answer, Answer::Done { .. } | Answer::Unknown { .. }) {
-                    sent.push(new.clone());
-                }
-                (new, answer).asked()
-            }
-        };
         let called = effect - random.random_range(0..4 * STEP);
         let returned = effect + random.random_range(0..4 * STEP);
-        let (aggregate, asked) = asked;
-        calls.push(Call {
-            caller: 0,
-            called,
-            returned,
-            until: returned,
-            aggregate: aggregate.to_owned(),
-            asked,
-            answer,
-        });
-    }
+        Call { caller: 0, called, returned, until: returned, aggregate: aggregate.to_owned(), asked, answer }
+    };
+    let calls = (1..=CALLS).map(call).collect();
     History { calls, faults: Vec::new(), journal: model.journal }
 }
 
@@ -95,18 +65,41 @@ fn random_order(random: &mut StdRng) -> Order {
 
 type Answered = ((&'static str, Asked), Answer);
 
-trait IntoAsked {
-    fn asked(self) -> Answered;
-}
-
-impl IntoAsked for (Sent, Answer) {
-    fn asked(self) -> Answered {
-        let (Sent { aggregate, id, order, expected }, answer) = self;
+impl Sent {
+    fn answered(self, answer: Answer) -> Answered {
+        let Self { aggregate, id, order, expected } = self;
         ((aggregate, Asked::Command { id, order, expected }), answer)
     }
 }
 
 impl Model {
+    /// A read, a command that was sent before, or a new one.
+    fn turn(&mut self, turn: u64, sent: &mut Vec<Sent>, random: &mut StdRng) -> Answered {
+        let aggregate = *["a", "b"].choose(random).unwrap();
+        match random.random_range(0..10) {
+            0..2 => self.read(aggregate, random),
+            2..4 if !sent.is_empty() => {
+                let mut again = sent.choose(random).unwrap().clone();
+                // One that was never carried out is sent again as it was.
+                if self.done.contains_key(&(again.aggregate, again.id.clone())) && random.random_bool(0.3) {
+                    again.order = again.order.other(random);
+                }
+                let answer = self.carry_out(&again, random);
+                again.answered(answer)
+            }
+            _ => {
+                let newest = self.revision(aggregate);
+                let expected = random.random_bool(0.2).then(|| newest.saturating_sub(random.random_range(0..2)));
+                let new = Sent { aggregate, id: format!("c-{turn}"), order: random_order(random), expected };
+                let answer = self.carry_out(&new, random);
+                if matches!(answer, Answer::Done { .. } | Answer::Unknown { .. }) {
+                    sent.push(new.clone());
+                }
+                new.answered(answer)
+            }
+        }
+    }
+
     fn revision(&self, aggregate: &str) -> u64 {
         self.states.get(aggregate).map_or(0, |states| states.len() as u64 - 1)
     }

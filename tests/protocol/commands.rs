@@ -1,6 +1,7 @@
 //! Sections 3 and 4: what a command request may say, and what comes back.
 
 use chrono::{DateTime, Utc};
+use headwater::store::CommitMode;
 use headwater_tests::Site;
 use headwater_tests::plain::{add_item, add_items};
 use serde_json::{Value, json};
@@ -203,4 +204,52 @@ async fn every_command_of_the_receipt_does_what_it_is_for() {
     assert_eq!(state(&voided), ("voided".to_owned(), "4.00".to_owned()));
     assert_eq!(voided.result()["events"][0]["type"], "receipt-voided");
     assert_eq!(voided.result()["revision"], 6);
+}
+
+/// Commands that wait together for one receipt are stored together; what becomes of one is no matter of the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_that_share_an_append_each_get_an_answer_of_their_own() {
+    let site = Site::open().await;
+    let instance = site.starting().store(|store| store.commit(CommitMode::Grouped)).start().await;
+    let (plain, journal) = (site.plain().await, site.journal().await);
+    plain.add("order-1", "Tea").await.result();
+    let calls = (0..80).map(|number| {
+        let plain = plain.clone();
+        async move {
+            let answer = match number % 4 {
+                0 => plain.add("order-1", &format!("Item {number}")).await,
+                1 => plain.command("add-items", &add_items("order-1", &["Cake", "Jam"])).await,
+                2 => {
+                    let nothing = json!({ "aggregateId": "order-1", "command": { "name": "Nobody's" } });
+                    plain.command("remove-item", &nothing).await
+                }
+                _ => {
+                    let mut body = add_item("order-1", "Never");
+                    body["expectedRevision"] = json!(1_000_000);
+                    plain.command("add-item", &body).await
+                }
+            };
+            (number, answer)
+        }
+    });
+    let mut told = Vec::new();
+    for (number, answer) in futures_util::future::join_all(calls).await {
+        match number % 4 {
+            2 => _ = answer.error(422, "command-rejected"),
+            3 => _ = answer.error(409, "conflict"),
+            _ => {
+                let result = answer.result();
+                let events = result["events"].as_array().unwrap();
+                assert_eq!(events.len(), 1 + number % 2);
+                assert_eq!(events.last().unwrap()["revision"], result["revision"]);
+                told.extend(events.iter().map(|event| (event["revision"].as_u64().unwrap(), event["id"].clone())));
+            }
+        }
+    }
+    told.sort_by_key(|(revision, _)| *revision);
+    let stored = journal.of("order-1").await;
+    let stored: Vec<_> = stored[1..].iter().map(|event| (event.revision(), event.body["id"].clone())).collect();
+    assert_eq!(told, stored, "every event is told to its own caller, and no other event is there");
+    let dispatch = instance.service.stats().dispatch;
+    assert!(dispatch.joint_appends > 0, "they did share: {dispatch:?}");
 }

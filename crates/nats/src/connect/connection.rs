@@ -233,6 +233,13 @@ impl Connection {
         }
     }
 
+    /// From now on the pauses between tries to connect again are at most `longest`, whatever the settings say, for whoever
+    /// promises to be back soon after the server. A pause under way is not cut short, longer ones cannot be asked for
+    /// again, and a client that was handed in ready made keeps its own.
+    pub fn limit_reconnect_pause(&self, longest: Duration) {
+        self.shared.ears.longest_pause.lower_to(longest);
+    }
+
     /// Sends a PING to the server and waits until the server says something, as the watchdog does.
     ///
     /// # Errors
@@ -285,5 +292,6 @@ fn ears(name: &str) -> Ears {
         connection: name.to_owned(),
         counters: Arc::new(Counters::default()),
         violations: broadcast::Sender::new(VIOLATIONS_KEPT),
+        longest_pause: Arc::default(),
     }
 }

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
-use super::backoff;
+use super::backoff::{self, LongestPause};
 use super::config::NatsConfig;
 use super::credentials;
 use super::error::{ConnectError, ConnectErrorKind};
@@ -29,6 +29,7 @@ pub(crate) struct Ears {
     pub(crate) connection: String,
     pub(crate) counters: Arc<Counters>,
     pub(crate) violations: broadcast::Sender<PermissionViolation>,
+    pub(crate) longest_pause: Arc<LongestPause>,
 }
 
 /// One client, and the way to watch it.
@@ -199,6 +200,7 @@ fn options(
     let reconnecting = Arc::clone(&observer);
     let identity = Arc::new(config.clone());
     let reconnect = config.reconnect.clone();
+    let longest_pause = Arc::clone(&ears.longest_pause);
     let once_connected = reported.clone();
     let tls = &config.tls;
     let mut options = ConnectOptions::with_auth_callback(move |nonce| {
@@ -218,7 +220,7 @@ fn options(
         match once_connected.borrow().connects {
             // The very first try need not wait for anything.
             0 if attempt <= 1 => Duration::ZERO,
-            _ => backoff::pause(&reconnect, attempt),
+            _ => backoff::pause(&reconnect, &longest_pause, attempt),
         }
     })
     .reconnect_to_server_callback(move |servers, _| {

@@ -276,7 +276,7 @@ async fn reopen(shared: &Shared, config: &NatsConfig, born: Instant, since: Date
             Err(error) => shared.set(ConnectionStatus::Rebuilding { since, reason: error.to_string() }),
         }
         attempt += 1;
-        sleep(backoff::pause(&config.reconnect, attempt)).await;
+        sleep(backoff::pause(&config.reconnect, &shared.ears.longest_pause, attempt)).await;
     }
 }
 

@@ -111,6 +111,7 @@
 //! | `door`, `endpoint` | what is checked before anybody reads a request; what there is to ask |
 //! | `call`, `command`, `query` | a request that was let in |
 //! | `replies`, `outbox` | sending answers |
+//! | `probes` | probes over HTTP, off unless asked for |
 //! | `control`, `about`, `health`, `counters`, `stats` | what the instance tells about itself |
 #![deny(missing_docs)]
 
@@ -126,6 +127,7 @@ mod instance;
 mod limits;
 mod outbox;
 mod presence;
+mod probes;
 mod problem;
 mod query;
 mod reading;
@@ -138,6 +140,7 @@ mod stats;
 mod subscriptions;
 
 pub use limits::Limits;
+pub use probes::Probes;
 pub use problem::{Problem, StartError};
 pub use running::{DrainReport, RunningService, Stopped};
 pub use service::Service;

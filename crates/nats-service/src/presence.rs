@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::OptionFuture;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::instance::{Instance, Phase};
+use crate::probes::Open;
 use crate::reading::{read_questions, read_requests};
+use crate::requests::Requests;
 use crate::running::{DrainReport, Stopped};
 use crate::subscriptions::Subscriptions;
 
@@ -38,25 +41,46 @@ pub(crate) struct Presence {
     generation: u64,
     requests: Readers,
     questions: Readers,
+    /// Whether requests are taken, or the queue group was left because the instance is not ready.
+    listening: bool,
+    probes: Option<Open>,
 }
 
 /// The connection was closed, or has died and cannot be replaced.
 struct ConnectionGone;
 
-/// Tasks that read subscriptions; each returns the generation of its client.
+/// Tasks that read subscriptions; each returns its round.
 struct Readers {
     tasks: JoinSet<u64>,
-    /// Tells those of the generation to leave.
+    /// Grows whenever those that read are told to leave. One of an earlier round has ended because it was told to.
+    round: u64,
+    /// Tells those of the round to leave.
     leave: CancellationToken,
 }
 
 impl Readers {
     fn new() -> Self {
-        Self { tasks: JoinSet::new(), leave: CancellationToken::new() }
+        Self { tasks: JoinSet::new(), round: 0, leave: CancellationToken::new() }
+    }
+
+    fn spawn(&mut self, reading: impl Future<Output = ()> + Send + 'static) {
+        let round = self.round;
+        self.tasks.spawn(reading.map(move |()| round));
+    }
+
+    /// The next reader that ends although nobody told it to.
+    async fn deserted(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if ended.ok().is_none_or(|round| round == self.round) {
+                return;
+            }
+        }
+        std::future::pending().await
     }
 
     /// Tells the readers to leave; later ones start afresh.
     fn dismiss(&mut self) {
+        self.round += 1;
         std::mem::take(&mut self.leave).cancel();
     }
 
@@ -77,8 +101,10 @@ enum News {
     Dropped,
     /// The connection works again.
     Back,
-    /// A subscription of this generation ended by itself; without one, its reader died.
-    Ended(Option<u64>),
+    /// A subscription ended by itself, or its reader died.
+    Ended,
+    /// The instance is no longer ready and is to leave its queue group, or is ready again and is to join it.
+    Turned,
 }
 
 impl Presence {
@@ -87,9 +113,21 @@ impl Presence {
         drain_timeout: Duration,
         [leave, abort]: [CancellationToken; 2],
         stopped: watch::Sender<Option<Stopped>>,
+        probes: Option<Open>,
     ) -> Self {
         let (requests, questions) = (Readers::new(), Readers::new());
-        Self { instance, drain_timeout, leave, abort, stopped, generation: 0, requests, questions }
+        Self {
+            instance,
+            drain_timeout,
+            leave,
+            abort,
+            stopped,
+            generation: 0,
+            requests,
+            questions,
+            listening: true,
+            probes,
+        }
     }
 
     /// Runs until the instance has left, or was dropped. `first` are the subscriptions of `generation`.
@@ -103,6 +141,9 @@ impl Presence {
         // Whoever still waits for an answer is told that there will be none.
         self.instance.give_up.cancel();
         self.instance.phase.reach(Phase::Draining);
+        if let Some(probes) = self.probes.take() {
+            probes.close().await;
+        }
         self.stopped.send_replace(Some(end));
     }
 
@@ -116,13 +157,17 @@ impl Presence {
 
     fn read(&mut self, generation: u64, subscriptions: Subscriptions) {
         self.generation = generation;
-        let Subscriptions { commands, queries, questions } = subscriptions;
-        for requests in [commands, queries] {
-            let reading = read_requests(Arc::clone(&self.instance), requests, self.requests.leave.clone());
-            self.requests.tasks.spawn(reading.map(move |()| generation));
-        }
+        let Subscriptions { requests, questions } = subscriptions;
+        self.read_requests(requests);
         let reading = read_questions(Arc::clone(&self.instance), questions, self.questions.leave.clone());
-        self.questions.tasks.spawn(reading.map(move |()| generation));
+        self.questions.spawn(reading);
+    }
+
+    fn read_requests(&mut self, requests: Vec<Requests>) {
+        for requests in requests {
+            let reading = read_requests(Arc::clone(&self.instance), requests, self.requests.leave.clone());
+            self.requests.spawn(reading);
+        }
     }
 
     /// Keeps the instance subscribed until it is told to leave. An error when its connection is gone for good.
@@ -141,8 +186,9 @@ impl Presence {
                     self.renew().await?;
                 }
                 News::Back => self.instance.answer_again(broken.take().unwrap_or_else(Instant::now)),
-                News::Ended(Some(generation)) if generation != self.generation => {}
-                News::Ended(_) => {
+                News::Turned if self.listening => self.step_back(),
+                News::Turned => self.step_up().await?,
+                News::Ended => {
                     broken.get_or_insert_with(Instant::now);
                     self.instance.connection.report_dead(self.generation);
                     self.replaced_within(PAUSE).await;
@@ -154,15 +200,39 @@ impl Presence {
 
     async fn news(&mut self, up: bool) -> News {
         let mut generations = self.instance.connection.generations();
+        let turned = self.probes.as_ref().map(|probes| probes.turned(self.listening));
         tokio::select! {
             biased;
             () = self.leave.cancelled() => News::Leave,
             // The sender lives as long as the connection, which the instance holds.
             Ok(_) = generations.wait_for(|generation| *generation != self.generation) => News::Replaced,
-            Some(ended) = self.requests.tasks.join_next() => News::Ended(ended.ok()),
-            Some(ended) = self.questions.tasks.join_next() => News::Ended(ended.ok()),
+            () = self.requests.deserted() => News::Ended,
+            () = self.questions.deserted() => News::Ended,
             _ = self.instance.connection.disconnected(), if up => News::Dropped,
             _ = self.instance.connection.ready(Duration::MAX), if !up => News::Back,
+            Some(()) = OptionFuture::from(turned) => News::Turned,
+        }
+    }
+
+    /// Leaves the queue group: others of it get the requests from now on. What has come is served, and questions about
+    /// the instance are answered as before.
+    fn step_back(&mut self) {
+        tracing::warn!(service = %self.instance.name(), instance = self.instance.id, "not ready: leaving the queue group");
+        self.listening = false;
+        self.requests.dismiss();
+    }
+
+    /// Joins the queue group again.
+    async fn step_up(&mut self) -> Result<(), ConnectionGone> {
+        tracing::info!(service = %self.instance.name(), instance = self.instance.id, "ready again: joining the queue group");
+        self.listening = true;
+        let link = self.instance.link();
+        match timeout(SUBSCRIBE_WITHIN, Subscriptions::requests(&self.instance, &link.client)).await {
+            Ok(Ok(requests)) => {
+                self.read_requests(requests);
+                Ok(())
+            }
+            _ => self.renew().await,
         }
     }
 
@@ -196,7 +266,9 @@ impl Presence {
             }
             let link = self.instance.relink();
             let generation = link.generation;
-            if let Ok(Ok(made)) = timeout(SUBSCRIBE_WITHIN, Subscriptions::make(&self.instance, &link.client)).await {
+            if let Ok(Ok(made)) =
+                timeout(SUBSCRIBE_WITHIN, Subscriptions::make(&self.instance, &link.client, self.listening)).await
+            {
                 tracing::info!(%service, instance = id, generation, "subscribed again");
                 self.read(generation, made);
                 return Ok(());

@@ -1,6 +1,7 @@
 //! What is wrong with a service's description, and why it did not start.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use headwater_nats::connect::Disconnected;
 
@@ -61,6 +62,14 @@ pub enum StartError {
         /// The subject that was refused.
         subject: String,
     },
+    /// The address of the probes cannot be listened on, mostly because somebody else does.
+    #[error("the probes cannot be answered at {address}")]
+    Probes {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
 }
 
 impl StartError {
@@ -69,7 +78,7 @@ impl StartError {
     pub fn problems(&self) -> &[Problem] {
         match self {
             Self::Invalid { problems } => problems,
-            Self::Disconnected(_) | Self::NotSubscribed | Self::Forbidden { .. } => &[],
+            Self::Disconnected(_) | Self::NotSubscribed | Self::Forbidden { .. } | Self::Probes { .. } => &[],
         }
     }
 

@@ -1,5 +1,6 @@
 //! The handle to a running instance.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ pub struct RunningService {
     pub(crate) leave: CancellationToken,
     pub(crate) abort: CancellationToken,
     pub(crate) stopped: watch::Receiver<Option<Stopped>>,
+    pub(crate) probes_address: Option<SocketAddr>,
 }
 
 /// How an instance ended.
@@ -83,6 +85,12 @@ impl RunningService {
     /// How the instance is doing. The store is asked at most once a second.
     pub async fn health(&self) -> Health {
         self.instance.health().await
+    }
+
+    /// Where the [`Probes`](crate::Probes) are answered, with the port that was given for port 0; none when they are off.
+    #[must_use]
+    pub fn probes_address(&self) -> Option<SocketAddr> {
+        self.probes_address
     }
 
     /// The dispatcher behind the endpoints: also a way to call the service without a server between.

@@ -10,6 +10,7 @@ use headwater_core::{AggregateType, Clock, DescribeError, Described};
 use headwater_nats::discovery::Metadata;
 
 use crate::limits::Limits;
+use crate::probes::Probes;
 
 /// The queue group of a service that names none, as ADR-32 has it.
 const DEFAULT_QUEUE_GROUP: &str = "q";
@@ -27,6 +28,7 @@ pub struct Service {
     pub(crate) limits: Limits,
     pub(crate) drain_timeout: Duration,
     pub(crate) has_snapshots: bool,
+    pub(crate) probes: Option<Probes>,
     pub(crate) tune: Vec<Tune>,
 }
 
@@ -47,6 +49,7 @@ impl Service {
             limits: Limits::default(),
             drain_timeout: Duration::from_secs(10),
             has_snapshots: false,
+            probes: None,
             tune: Vec::new(),
         }
     }
@@ -153,6 +156,13 @@ impl Service {
     /// Tells the time of decisions and events; the system's clock by default.
     pub fn clock(self, clock: impl Clock) -> Self {
         self.tune(move |dispatcher| dispatcher.clock(clock))
+    }
+
+    /// Answers the probes of an orchestrator over HTTP, and leaves the queue group while the instance is not ready. Off by
+    /// default.
+    pub fn probes(mut self, probes: Probes) -> Self {
+        self.probes = Some(probes);
+        self
     }
 
     /// How long draining waits for what is under way; 10 s by default.

@@ -23,6 +23,7 @@ use crate::instance::{Instance, Link, PhaseCell, Strays};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::presence::Presence;
+use crate::probes::Open;
 use crate::problem::{Problems, StartError};
 use crate::running::RunningService;
 use crate::service::{Service, Tune};
@@ -41,13 +42,18 @@ impl Service {
     /// # Errors
     /// [`StartError::Invalid`] with every problem of the description, before anything is sent;
     /// [`StartError::Disconnected`] when the server does not answer; [`StartError::Forbidden`] when it does not let us
-    /// listen for requests.
+    /// listen for requests; [`StartError::Probes`] when the address of the [`Probes`](crate::Probes) cannot be had.
     pub async fn start(self, connection: Connection) -> Result<RunningService, StartError> {
         let drain_timeout = self.drain_timeout;
+        let probes = self.probes.clone();
         let instance = Arc::new(self.build(connection)?);
+        let probes = match probes {
+            Some(probes) => Some(probes.open(&instance).await?),
+            None => None,
+        };
         let mut violations = instance.connection.permission_violations();
         let link = instance.relink();
-        let subscribing = instance.connection.guard(Subscriptions::make(&instance, &link.client)).await?;
+        let subscribing = instance.connection.guard(Subscriptions::make(&instance, &link.client, true)).await?;
         let subscriptions = subscribing.map_err(|_| StartError::NotSubscribed)?;
         // Once the server has worked off what was sent, it has also said what it does not permit. A round trip would not do:
         // whatever the server says counts as its answer, a message that was under way included.
@@ -56,10 +62,12 @@ impl Service {
 
         let (leave, abort) = (CancellationToken::new(), CancellationToken::new());
         let (stopped, end) = watch::channel(None);
-        let presence = Presence::new(Arc::clone(&instance), drain_timeout, [leave.clone(), abort.clone()], stopped);
+        let probes_address = probes.as_ref().map(Open::started);
+        let tokens = [leave.clone(), abort.clone()];
+        let presence = Presence::new(Arc::clone(&instance), drain_timeout, tokens, stopped, probes);
         tokio::spawn(presence.run(link.generation, subscriptions));
         tracing::info!(service = %instance.name(), instance = instance.id, version = instance.version, "taking requests");
-        Ok(RunningService { instance, leave, abort, stopped: end })
+        Ok(RunningService { instance, leave, abort, stopped: end, probes_address })
     }
 
     /// Checks everything and puts the parts together.
@@ -72,6 +80,9 @@ impl Service {
         }
         self.check_texts(&mut problems);
         self.limits.check(&mut problems);
+        if let Some(probes) = &self.probes {
+            probes.check(&mut problems);
+        }
         if self.store.is_none() {
             problems.add("store", &"", "a service needs an event store");
         }
@@ -89,7 +100,10 @@ impl Service {
         let mut own = self.metadata;
         own.insert(metadata::CONTRACT.to_owned(), contract.fingerprint().to_owned());
         own.insert(metadata::HEADWATER.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        own.insert(metadata::FEATURES.to_owned(), features(self.queue_group.as_deref(), self.has_snapshots));
+        own.insert(
+            metadata::FEATURES.to_owned(),
+            features(self.queue_group.as_deref(), self.has_snapshots, self.probes.is_some()),
+        );
         let identity =
             Identity { name: name.to_string(), id: id.clone(), version: self.version.clone(), metadata: own };
         let group = self.queue_group.as_deref().unwrap_or_default();
@@ -171,9 +185,9 @@ fn dispatcher(
 }
 
 /// The features that are switched on, as discovery lists them.
-fn features(queue_group: Option<&str>, snapshots: bool) -> String {
+fn features(queue_group: Option<&str>, snapshots: bool, probes: bool) -> String {
     let features = ["limits"].into_iter().chain(queue_group.map(|_| "queue-group"));
-    let features = features.chain(snapshots.then_some("snapshots"));
+    let features = features.chain(snapshots.then_some("snapshots")).chain(probes.then_some("probes"));
     features.collect::<Vec<_>>().join(",")
 }
 

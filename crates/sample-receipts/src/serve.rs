@@ -17,13 +17,13 @@ pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Resul
     // From here on a signal means "drain", also while starting.
     let stop = signals::stop_requested().map_err(|error| Complaint::new("signals cannot be caught", &error))?;
     tokio::pin!(stop);
-    let ServeArguments { nats, instances, queue_group, store } = arguments;
+    let ServeArguments { nats, instances, queue_group, store, probes } = arguments;
     let config = connect::config(&nats)?;
     let journal = match store {
         StoreChoice::Jetstream => Journal::JetStream,
         StoreChoice::Memory => Journal::Memory(MemoryStore::new()),
     };
-    let plan = Plan { instances: instances.get(), queue_group, journal };
+    let plan = Plan { instances: instances.get(), queue_group, journal, probes };
     let running = tokio::select! {
         running = service::start(&config, &plan) => running?,
         _ = &mut stop => return Ok(()),
@@ -50,7 +50,9 @@ fn ready(running: &[Running], store: StoreChoice, servers: &str) -> String {
     let group =
         first.and_then(|instance| instance.service.info().endpoints.first()).map(|endpoint| &endpoint.queue_group);
     let group = group.map_or("", String::as_str);
-    format!("ready: {SERVICE} {VERSION}, {instances}, queue group {group}, store {}, {servers}", store.as_str())
+    let probes: Vec<_> = running.iter().filter_map(|instance| instance.service.probes_address()).collect();
+    let probes: String = probes.iter().map(|address| format!(", probes at http://{address}")).collect();
+    format!("ready: {SERVICE} {VERSION}, {instances}, queue group {group}, store {}, {servers}{probes}", store.as_str())
 }
 
 fn ended(stopped: &Stopped) -> Complaint {

@@ -1,12 +1,13 @@
 //! Instances of the receipts service in this process.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use headwater::Name;
 use headwater::evolution::Compatibility;
 use headwater::nats::connect::{Connections, NatsConfig};
-use headwater::service::{RunningService, Service, Stopped};
+use headwater::service::{Probes, RunningService, Service, Stopped};
 use headwater::store::{JetStreamSnapshots, JetStreamStore, MemoryStore, SnapshotConfig, StoreConfig};
 use sample_receipts::domain::Receipt;
 use sample_receipts::{SERVICE, VERSION};
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) instances: usize,
     pub(crate) queue_group: Option<String>,
     pub(crate) journal: Journal,
+    /// Where the first instance answers probes.
+    pub(crate) probes: Option<SocketAddr>,
 }
 
 /// One instance with its connections.
@@ -45,8 +48,8 @@ pub(crate) struct Running {
 /// Starts the instances; when this returns, all of them take requests.
 pub(crate) async fn start(config: &NatsConfig, plan: &Plan) -> Result<Vec<Running>, Complaint> {
     let mut running = Vec::with_capacity(plan.instances);
-    for _ in 0..plan.instances {
-        match start_one(config, plan).await {
+    for number in 0..plan.instances {
+        match start_one(config, plan, number).await {
             Ok(instance) => running.push(instance),
             Err(complaint) => {
                 drain(running).await;
@@ -57,7 +60,7 @@ pub(crate) async fn start(config: &NatsConfig, plan: &Plan) -> Result<Vec<Runnin
     Ok(running)
 }
 
-async fn start_one(config: &NatsConfig, plan: &Plan) -> Result<Running, Complaint> {
+async fn start_one(config: &NatsConfig, plan: &Plan, number: usize) -> Result<Running, Complaint> {
     let config = config.clone().name(SERVICE);
     let connections =
         Connections::connect(&config).await.map_err(|error| connect::unconnected(error.kind(), &error))?;
@@ -68,6 +71,13 @@ async fn start_one(config: &NatsConfig, plan: &Plan) -> Result<Running, Complain
         .drain_timeout(DRAIN_WITHIN);
     if let Some(group) = &plan.queue_group {
         service = service.queue_group(group);
+    }
+    if let Some(first) = plan.probes {
+        let probes = Probes::at(probes_of(first, number)?);
+        service = service.probes(match plan.journal {
+            Journal::JetStream => probes.journal_connection(connections.jetstream.clone()),
+            Journal::Memory(_) => probes,
+        });
     }
     let service = match &plan.journal {
         Journal::Memory(store) => service.store(store.clone()),
@@ -85,6 +95,17 @@ async fn start_one(config: &NatsConfig, plan: &Plan) -> Result<Running, Complain
     let service = service.start(connections.callers.clone()).await;
     let service = service.map_err(|error| Complaint::new("the service cannot be started", &error))?;
     Ok(Running { service, connections })
+}
+
+/// Where the instance with this number answers probes: one port after the other, or each at a free one.
+fn probes_of(first: SocketAddr, number: usize) -> Result<SocketAddr, Complaint> {
+    if first.port() == 0 {
+        return Ok(first);
+    }
+    let port = u16::try_from(number).ok().and_then(|number| first.port().checked_add(number));
+    let port =
+        port.ok_or_else(|| Complaint::Failed(format!("there are not enough ports after {first} for the probes")));
+    Ok(SocketAddr::new(first.ip(), port?))
 }
 
 /// Waits until one of the instances has ended by itself, which none should.

@@ -2,9 +2,11 @@
 
 mod support;
 
-use headwater_testkit::TestServer;
+use headwater_testkit::{TestServer, wait_until};
 use rustix::process::Signal;
-use support::{Running, client, run, serve};
+use support::{Running, WITHIN, client, run, serve};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn it_says_when_and_how_it_takes_requests() {
@@ -117,6 +119,57 @@ async fn settings_come_from_a_file_and_a_bad_one_is_named() {
     assert_eq!(service.end().await.0, Some(0));
     let told = run(&["serve", "--config", bad.to_str().unwrap()]).await.refused(1);
     assert!(told.contains("pasword") && !told.contains("secret"), "{told}");
+}
+
+/// The status of a page of the probes.
+async fn probe(address: &str, page: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let request = format!("GET {page} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.ok()?;
+    answer.split(' ').nth(1).map(str::to_owned)
+}
+
+#[tokio::test]
+async fn probes_are_answered_where_it_says_and_notice_that_the_journal_is_gone() {
+    let server = TestServer::start().await;
+    let mut service =
+        Running::start(&["serve", "--nats-url", &server.url(), "--instances", "2", "--probes", "127.0.0.1:0"]);
+    let ready = service.line().await;
+    let addresses: Vec<_> = ready.split(", probes at http://").skip(1).collect();
+    assert_eq!(addresses.len(), 2, "{ready}");
+    let turned = async |status: &str| {
+        for address in &addresses {
+            wait_until(WITHIN, "readiness to turn", async || {
+                probe(address, "/readyz").await.filter(|found| found == status)
+            })
+            .await;
+        }
+    };
+    turned("200").await;
+    let found = client(&server.url(), "discover --expect 2 --json").await.json();
+    let features = found[0]["metadata"]["features"].as_str().unwrap_or_default();
+    assert!(features.split(',').any(|feature| feature == "probes"), "{found}");
+    server.kill();
+    turned("503").await;
+    assert_eq!(probe(addresses[0], "/livez").await.as_deref(), Some("200"));
+    server.restart().await.unwrap();
+    turned("200").await;
+    client(&server.url(), "add-item order-1 --name Coffee --price 5.99").await.done();
+    service.signal(Signal::TERM);
+    assert_eq!(service.end().await.0, Some(0));
+    assert_eq!(probe(addresses[0], "/livez").await, None, "the port is closed");
+}
+
+#[tokio::test]
+async fn an_address_for_probes_that_is_taken_is_named() {
+    let server = TestServer::start().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let told = run(&["serve", "--nats-url", &server.url(), "--probes", &address]).await;
+    assert_eq!(told.status, Some(1), "{told:?}");
+    assert!(told.stderr.contains(&address), "{told:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod client;
 mod items;
 mod nats;
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -56,6 +57,11 @@ pub(crate) struct ServeArguments {
     /// Where events are kept
     #[arg(long, value_enum, default_value_t = StoreChoice::Jetstream)]
     pub(crate) store: StoreChoice,
+
+    /// Answer /livez, /readyz and /startupz over HTTP at this IP address and port, port 0 for a free one; further instances
+    /// take the ports that follow
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) probes: Option<SocketAddr>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -47,7 +47,7 @@ impl World {
         let server = NatsServer::builder().on_progress(|progress| note(&progress.to_string()));
         let server = server.start().await.map_err(|error| no_server(&error))?;
         let config = NatsConfig::new(&server.url());
-        let plan = Plan { instances: INSTANCES, queue_group: None, journal: Journal::JetStream };
+        let plan = Plan { instances: INSTANCES, queue_group: None, journal: Journal::JetStream, probes: None };
         let running = service::start(&config, &plan).await?;
         let client = NatsClient::connect(&config.name("receipts client"), SERVICE).await;
         let client = client.map_err(|error| Complaint::new("the client cannot be made", &error))?;

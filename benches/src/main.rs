@@ -21,6 +21,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// For the programs under test alike: a service that is to be fast uses such an allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What goes wrong here is told to a person and ends a scenario; nothing branches on it.
 type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 

@@ -1,5 +1,7 @@
 //! The receipts service on Headwater, as a user would run it: two connections, the store on JetStream, defaults.
 
+use std::time::Duration;
+
 use headwater::Name;
 use headwater::nats::connect::{Connections, NatsConfig};
 use headwater::service::Service;
@@ -18,6 +20,8 @@ pub(crate) struct Ours {
     pub(crate) replicas: u8,
     /// Whether receipts stay in memory. Without, every call loads its receipt.
     pub(crate) cache: bool,
+    /// For how long a receipt in memory is shown without asking the journal whether it is the newest, in milliseconds.
+    pub(crate) staleness: u64,
 }
 
 /// Keeps no receipt: each weighs more.
@@ -32,6 +36,7 @@ impl Ours {
         if !self.cache {
             service = service.cache_bytes(NO_CACHE);
         }
+        service = service.query_staleness(Duration::from_millis(self.staleness));
         let running = service.start(connections.callers.clone()).await?;
         serve_until_told().await?;
         running.drain().await;

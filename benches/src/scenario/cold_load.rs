@@ -147,6 +147,6 @@ fn role(world: &World, program: &str) -> Role {
     match program {
         "ordered consumer" => by_hand(Loading::OrderedConsumer),
         "direct get" => by_hand(Loading::DirectGet),
-        _ => Role::Ours(Ours { url, service, replicas: 1, cache: false }),
+        _ => Role::Ours(Ours { url, service, replicas: 1, cache: false, staleness: 0 }),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use account::*;
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
-use headwater_core::call::{CallError, CommandRequest, LostReply, RequestMetadata, ReturnMode};
+use headwater_core::call::{CallError, CommandRequest, GetRequest, LostReply, RequestMetadata, ReturnMode};
 use headwater_core::client::{AggregateClient, ExecuteError, LiveItem};
 use headwater_core::dispatch::{Deadline, Dispatcher, DispatcherBuilder};
 use headwater_core::store::{Append, EventStore, Head, MemoryStore};
@@ -437,6 +437,43 @@ async fn a_query_is_answered_from_memory_only_where_that_was_asked_for() {
     assert_eq!(patient.get("a").min_revision(3).await.unwrap().revision.get(), 3);
     assert_eq!(strict.get("a").min_revision(2).await.unwrap().revision.get(), 2);
     assert_eq!(strict.get("a").await.unwrap().revision.get(), 3);
+}
+
+#[tokio::test]
+async fn what_is_shown_from_memory_is_the_state_after_the_last_event_known_here() {
+    let store = MemoryStore::new();
+    let dispatcher = builder(store.clone()).query_staleness(Duration::from_secs(60)).build().unwrap();
+    let (here, there) = (client(&dispatcher), accounts_of(&store));
+    let get = || GetRequest {
+        aggregate: AggregateId::new("account", "a").unwrap(),
+        at_revision: None,
+        at_time: None,
+        min_revision: None,
+        metadata: RequestMetadata::default(),
+    };
+    assert!(dispatcher.get_now(&get()).is_none(), "nothing is in memory");
+    for round in 1..=3_u64 {
+        here.command("a", &FIVE).await.unwrap();
+        for _ in 0..2 {
+            let shown = dispatcher.get_now(&get()).unwrap();
+            assert_eq!((shown.revision.get(), balance(&shown.state)), (round, 5 * round));
+        }
+    }
+    there.command("a", &FIVE).await.unwrap();
+    let with = |change: &dyn Fn(&mut GetRequest)| {
+        let mut request = get();
+        change(&mut request);
+        dispatcher.get_now(&request).map(|shown| shown.revision.get())
+    };
+    assert_eq!(with(&|request| request.min_revision = Some(Revision::new(3))), Some(3));
+    assert_eq!(with(&|request| request.min_revision = Some(Revision::new(4))), None);
+    assert_eq!(with(&|request| request.at_revision = Some(Revision::new(1))), None);
+    assert_eq!(here.get("a").min_revision(4).await.unwrap().revision.get(), 4);
+    assert_eq!(balance(&dispatcher.get_now(&get()).unwrap().state), 20);
+}
+
+fn balance(state: &[u8]) -> u64 {
+    serde_json::from_slice::<Account>(state).unwrap().balance
 }
 
 fn accounts_of(store: &MemoryStore) -> AggregateClient<Account> {

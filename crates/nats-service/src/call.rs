@@ -52,6 +52,15 @@ impl Call {
         self.instance.answer(&self.reply, &reply).await;
     }
 
+    /// Sends a result and counts it, if the client takes it at once.
+    pub(crate) fn answer_now(&self, body: Vec<u8>) -> bool {
+        let sent = self.instance.try_answer(&self.reply, &Reply::result(body));
+        if sent {
+            self.endpoint.counters.succeeded(self.arrived.elapsed());
+        }
+        sent
+    }
+
     /// Sends a failure without waiting for anything: for the loop that takes requests in.
     pub(crate) fn refuse(&self, failure: &Failure) {
         self.endpoint.counters.failed(failure, self.arrived.elapsed());

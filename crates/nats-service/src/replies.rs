@@ -53,16 +53,24 @@ impl Reply {
 impl Instance {
     /// Answers a request, by the client of the moment or by the next one if that has died.
     pub(crate) async fn answer(&self, to: &Subject, reply: &Reply) {
-        let link = self.link();
-        let generation = match unconstrained(publish(&link.client, to, reply)).now_or_never() {
-            Some(Ok(())) => Some(link.generation),
-            // Rare, and large: kept out of every request's future.
-            Some(Err(_)) | None => Box::pin(self.send(to, reply)).await,
-        };
-        if let Some(generation) = generation {
+        // Rare, and large: kept out of every request's future.
+        if !self.try_answer(to, reply)
+            && let Some(generation) = Box::pin(self.send(to, reply)).await
+        {
             self.answered.add(1);
             self.outbox.keep(to, reply, generation);
         }
+    }
+
+    /// Answers a request if the client of the moment takes the answer at once. When it does not, nothing has happened.
+    pub(crate) fn try_answer(&self, to: &Subject, reply: &Reply) -> bool {
+        let link = self.link();
+        let taken = matches!(unconstrained(publish(&link.client, to, reply)).now_or_never(), Some(Ok(())));
+        if taken {
+            self.answered.add(1);
+            self.outbox.keep(to, reply, link.generation);
+        }
+        taken
     }
 
     /// Answers a request if the client takes the answer at once. It does unless thousands of answers wait before it.

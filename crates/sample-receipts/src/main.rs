@@ -20,6 +20,11 @@ use clap::Parser as _;
 use complaint::Complaint;
 use output::Output;
 
+/// Requests are many small buffers that one thread makes and another gives back; this saves a fifth of a command's processor
+/// time over the C library's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -64,14 +64,13 @@ impl Inner {
         now: chrono::DateTime<chrono::Utc>,
     ) -> Result<(), Failure> {
         let Decision { events, evolve } = decision;
-        let command = &accepted.metadata.command_id;
         self.guarded(&accepted.aggregate, || {
             let mut entity = slot.lock();
             if entity.head == *head {
                 evolve(&mut *entity.state);
                 for (place, event) in events.iter().enumerate() {
                     let revision = head.revision().plus(place + 1);
-                    entity.note(command, revision, now, event.data.len(), Some(accepted.fingerprint));
+                    entity.note(accepted.key, revision, now, event.data.len(), Some(accepted.fingerprint));
                 }
                 entity.head = appended.head.clone();
             }

@@ -1,5 +1,6 @@
 //! Aggregates kept in memory between commands, bounded by their estimated size.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::sync::Cache as Inner;
@@ -14,12 +15,18 @@ use crate::AggregateId;
 /// never across a wait.
 #[derive(Clone)]
 pub(super) struct Slot {
-    entity: Arc<Mutex<Entity>>,
+    held: Arc<Held>,
     /// Wakes queries that wait for a later revision.
     moved: Arc<Notify>,
     /// What the entity weighed when it was last put into the cache. The cache asks for the weight of
     /// an entry again when it leaves, and must hear the same number.
     weighed: u64,
+}
+
+struct Held {
+    entity: Mutex<Entity>,
+    /// Whether it was forgotten because nobody knows what is true of it; then it does not come back into memory.
+    in_doubt: AtomicBool,
 }
 
 /// Aggregates in memory. It is never the truth: the store's expected revision is.
@@ -65,7 +72,11 @@ impl quick_cache::Weighter<AggregateId, Slot> for Weigh {
 
 impl Slot {
     pub(super) fn new(entity: Entity) -> Self {
-        Self { weighed: 0, moved: Arc::default(), entity: Arc::new(Mutex::new(entity)) }
+        Self {
+            weighed: 0,
+            moved: Arc::default(),
+            held: Arc::new(Held { entity: Mutex::new(entity), in_doubt: AtomicBool::new(false) }),
+        }
     }
 
     /// Tells whoever waits that the entity has a later revision.
@@ -80,7 +91,7 @@ impl Slot {
 
     /// The entity. A panic of the domain while it was held leaves it to [`Cache::forget`].
     pub(super) fn lock(&self) -> MutexGuard<'_, Entity> {
-        self.entity.lock().unwrap_or_else(PoisonError::into_inner)
+        self.held.entity.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -120,7 +131,7 @@ impl Cache {
     /// The slot to go on with is returned.
     pub(super) fn put(&self, aggregate: &AggregateId, slot: Slot) -> Slot {
         let weight = slot.lock().weight();
-        if weight <= slot.weighed + slot.weighed / 8 {
+        if slot.held.in_doubt.load(Ordering::Relaxed) || weight <= slot.weighed + slot.weighed / 8 {
             return slot;
         }
         let slot = Slot { weighed: weight, ..slot };
@@ -130,7 +141,9 @@ impl Cache {
 
     /// Forgets an aggregate whose state is in doubt.
     pub(super) fn forget(&self, aggregate: &AggregateId) {
-        self.slots.remove(aggregate);
+        if let Some((_, slot)) = self.slots.remove(aggregate) {
+            slot.held.in_doubt.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn len(&self) -> usize {

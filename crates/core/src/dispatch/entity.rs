@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::index::{CommandIndex, Fingerprint};
+use super::index::{CommandIndex, CommandKey, Fingerprint};
 use crate::description::AnyState;
 use crate::store::Head;
-use crate::{AggregateId, AggregateType, CommandId, Failure, RecordedEvent, Revision};
+use crate::{AggregateId, AggregateType, Failure, RecordedEvent, Revision};
 
 /// One aggregate in memory, folded from all of its events up to its head.
 pub(super) struct Entity {
@@ -21,6 +21,8 @@ pub(super) struct Entity {
     pub(super) confirmed: Instant,
     /// The bytes of event data folded so far: the measure of the state's size.
     folded: u64,
+    /// The state as callers see it, once one has asked, until the next event.
+    shown: Option<Bytes>,
 }
 
 impl Entity {
@@ -34,6 +36,7 @@ impl Entity {
             changed: Instant::now(),
             confirmed: Instant::now(),
             folded: 0,
+            shown: None,
         }
     }
 
@@ -41,7 +44,7 @@ impl Entity {
     pub(super) fn restored(state: Box<dyn AnyState>, head: Head, commands: CommandIndex, size: usize) -> Self {
         let snapshot = head.revision();
         let now = Instant::now();
-        Self { state, head, commands, snapshot, changed: now, confirmed: now, folded: size as u64 }
+        Self { state, head, commands, snapshot, changed: now, confirmed: now, folded: size as u64, shown: None }
     }
 
     pub(super) fn revision(&self) -> Revision {
@@ -54,9 +57,20 @@ impl Entity {
     }
 
     /// Its size in memory, in bytes, by estimate: the events' data stands for the state, each
-    /// command id takes about 56 bytes, and there is a fixed part.
+    /// command id takes about 56 bytes, what is kept to be shown its length, and there is a fixed part.
     pub(super) fn weight(&self) -> u64 {
-        512 + self.folded + 56 * self.commands.len() as u64
+        let shown = self.shown.as_ref().map_or(0, Bytes::len);
+        512 + self.folded + 56 * self.commands.len() as u64 + shown as u64
+    }
+
+    /// The state as callers see it, kept for the next one who asks.
+    pub(super) fn show(&mut self, aggregate: &AggregateId) -> Result<Bytes, Failure> {
+        if let Some(shown) = &self.shown {
+            return Ok(shown.clone());
+        }
+        let json = self.state_json(aggregate)?;
+        self.shown = Some(json.clone());
+        Ok(json)
     }
 
     /// The state as callers see it.
@@ -70,7 +84,7 @@ impl Entity {
     /// Takes note of one stored event: whose it is, when, and how large.
     pub(super) fn note(
         &mut self,
-        command: &CommandId,
+        command: CommandKey,
         revision: Revision,
         time: chrono::DateTime<chrono::Utc>,
         data: usize,
@@ -79,12 +93,13 @@ impl Entity {
         self.commands.note(command, revision, time, fingerprint);
         self.folded += data as u64;
         self.changed = Instant::now();
+        self.shown = None;
         self.confirmed = self.changed;
     }
 
     /// Takes note of one event that was read back.
     pub(super) fn note_recorded(&mut self, event: &RecordedEvent) {
         let stored = &event.event;
-        self.note(&stored.metadata.command_id, event.revision, stored.time, stored.data.len(), None);
+        self.note(CommandKey::of(&stored.metadata.command_id), event.revision, stored.time, stored.data.len(), None);
     }
 }

@@ -12,7 +12,7 @@ use rand::Rng;
 
 use super::append::{may_be_carried_out, refused, reply};
 use super::cache::Slot;
-use super::job::{Accepted, Job};
+use super::job::{Accepted, Job, Ready};
 use super::joint;
 use super::lane::{Granted, TakenAlong, Ticket, Turn};
 use super::{Deadline, Dispatcher, Inner};
@@ -62,9 +62,7 @@ impl Dispatcher {
         let entered = self.inner.lanes.enter(&request.aggregate).map_err(|_| {
             Failure::unavailable("overloaded", format!("too many commands wait for {}", request.aggregate))
         });
-        let inner = Arc::clone(&self.inner);
-        let running = async move { inner.run(request, entered?, deadline).await }.boxed();
-        PendingCommand { running }
+        PendingCommand { running: Arc::clone(&self.inner).run(request, entered, deadline).boxed() }
     }
 
     /// Runs a command. The same as awaiting [`submit`](Self::submit).
@@ -80,9 +78,10 @@ impl Inner {
     async fn run(
         self: Arc<Self>,
         request: CommandRequest,
-        ticket: Ticket<Job>,
+        entered: Result<Ticket<Job>, Failure>,
         deadline: Deadline,
     ) -> Result<CommandReply, Failure> {
+        let ticket = entered?;
         // Checked before the turn comes, so that a long check holds nobody up.
         let (job, answer) = self.prepare(request, deadline)?;
         let (turn, job) = match ticket {
@@ -121,7 +120,7 @@ impl Inner {
     }
 
     /// Who comes along with the command that has the turn, when the store says that it pays.
-    fn company(&self, turn: &Turn<Job>, job: &Job) -> Option<Vec<Job>> {
+    fn company(&self, turn: &Turn<Job>, job: &Ready) -> Option<Vec<Job>> {
         if !job.may_go_along {
             return None;
         }
@@ -135,7 +134,7 @@ impl Inner {
         done.map_err(|failure| if job.stored { may_be_carried_out(failure) } else { failure })
     }
 
-    async fn see_through(&self, job: &mut Job, slot: &Slot) -> Result<CommandReply, Failure> {
+    async fn see_through(&self, job: &mut Ready, slot: &Slot) -> Result<CommandReply, Failure> {
         let deadline = job.accepted.deadline;
         for attempt in 1..=self.settings.attempts {
             let payload = match job.parsed.take() {

@@ -21,7 +21,7 @@ const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 /// where to look, and the stored event says whether it was the same command.
 #[derive(Default)]
 pub(super) struct CommandIndex {
-    seen: HashMap<u64, Seen>,
+    seen: HashMap<CommandKey, Seen>,
     /// What came before is not known; it was left out of the snapshot.
     forgotten: Option<Forgotten>,
 }
@@ -46,6 +46,18 @@ pub(super) struct Seen {
     pub(super) fingerprint: Option<Fingerprint>,
 }
 
+/// What the index knows a command id by: a hash of it. It is in stored snapshots, so it must be the same in every
+/// release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct CommandKey(u64);
+
+impl CommandKey {
+    pub(super) fn of(command: &CommandId) -> Self {
+        let digest = Sha256::digest(command.as_str().as_bytes());
+        Self(u64::from_be_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes")))
+    }
+}
+
 /// A hash of a command's name and payload: two commands with one id and different fingerprints are
 /// not the same command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +75,8 @@ impl Fingerprint {
 
 impl CommandIndex {
     /// Where `command` may have been carried out, as far as the index goes.
-    pub(super) fn seen(&self, command: &CommandId) -> Option<Seen> {
-        self.seen.get(&hash(command)).copied()
+    pub(super) fn seen(&self, command: CommandKey) -> Option<Seen> {
+        self.seen.get(&command).copied()
     }
 
     /// The part of the history that has to be read to be sure that `command`, which the index does
@@ -79,19 +91,19 @@ impl CommandIndex {
 
     pub(super) fn note(
         &mut self,
-        command: &CommandId,
+        command: CommandKey,
         first: Revision,
         time: DateTime<Utc>,
         fingerprint: Option<Fingerprint>,
     ) {
-        self.seen.entry(hash(command)).or_insert(Seen { first, time, fingerprint });
+        self.seen.entry(command).or_insert(Seen { first, time, fingerprint });
     }
 
     /// Takes in the part that was forgotten.
     pub(super) fn remember(&mut self, events: &[RecordedEvent]) {
         let Some(forgotten) = self.forgotten else { return };
         for event in events.iter().filter(|event| event.revision <= forgotten.until) {
-            let entry = self.seen.entry(hash(&event.event.metadata.command_id));
+            let entry = self.seen.entry(CommandKey::of(&event.event.metadata.command_id));
             let earlier = Seen { first: event.revision, time: event.event.time, fingerprint: None };
             entry.and_modify(|seen| seen.first = seen.first.min(event.revision)).or_insert(earlier);
         }
@@ -104,7 +116,7 @@ impl CommandIndex {
 
     /// The newest commands as text, and what that leaves out.
     pub(super) fn written(&self) -> (String, Option<Forgotten>) {
-        let mut newest: Vec<_> = self.seen.iter().map(|(hash, seen)| (seen.first, seen.time, *hash)).collect();
+        let mut newest: Vec<_> = self.seen.iter().map(|(key, seen)| (seen.first, seen.time, key.0)).collect();
         newest.sort_unstable_by_key(|(first, ..)| std::cmp::Reverse(*first));
         let mut forgotten = self.forgotten;
         if let Some((first, ..)) = newest.get(KEPT_IN_SNAPSHOT) {
@@ -131,27 +143,25 @@ impl CommandIndex {
             let hash = u64::from_str_radix(parts.next()?, 16).ok()?;
             let first = parts.next()?.parse().ok()?;
             let time = DateTime::from_timestamp_micros(parts.next()?.parse().ok()?)?;
-            seen.insert(hash, Seen { first, time, fingerprint: None });
+            seen.insert(CommandKey(hash), Seen { first, time, fingerprint: None });
         }
         Some(Self { seen, forgotten })
     }
-}
-
-/// The hash of a command id. It is in stored snapshots, so it must be the same in every release.
-fn hash(command: &CommandId) -> u64 {
-    let digest = Sha256::digest(command.as_str().as_bytes());
-    u64::from_be_bytes(digest[..8].try_into().expect("SHA-256 has 32 bytes"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn key(command: &str) -> CommandKey {
+        CommandKey::of(&CommandId::new(command).unwrap())
+    }
+
     fn index(commands: u64) -> CommandIndex {
         let mut index = CommandIndex::default();
         for number in 1..=commands {
             let time = DateTime::from_timestamp(1_000_000 + number as i64, 0).unwrap();
-            index.note(&CommandId::new(format!("c{number}")).unwrap(), Revision::new(number), time, None);
+            index.note(key(&format!("c{number}")), Revision::new(number), time, None);
         }
         index
     }
@@ -162,7 +172,7 @@ mod tests {
         assert_eq!(forgotten, None);
         let read = CommandIndex::read(&text, forgotten).unwrap();
         assert_eq!(read.len(), 100);
-        assert_eq!(read.seen(&CommandId::new("c7").unwrap()).unwrap().first, Revision::new(7));
+        assert_eq!(read.seen(key("c7")).unwrap().first, Revision::new(7));
         assert!(read.doubtful(&CommandId::new("unheard-of").unwrap()).is_none());
         assert!(CommandIndex::read("x:1:2,", None).is_none());
     }
@@ -173,8 +183,8 @@ mod tests {
         let forgotten = forgotten.unwrap();
         assert_eq!(forgotten.until, Revision::new(3000 - KEPT_IN_SNAPSHOT as u64));
         let read = CommandIndex::read(&text, Some(forgotten)).unwrap();
-        assert!(read.seen(&CommandId::new("c3000").unwrap()).is_some());
-        assert!(read.seen(&CommandId::new("c1").unwrap()).is_none());
+        assert!(read.seen(key("c3000")).is_some());
+        assert!(read.seen(key("c1")).is_none());
         assert_eq!(read.doubtful(&CommandId::new("c1").unwrap()), Some(forgotten));
         assert_eq!(read.doubtful(&CommandId::generate()), None);
     }

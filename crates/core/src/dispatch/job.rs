@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::index::Fingerprint;
+use super::index::{CommandKey, Fingerprint};
 use super::{Deadline, Inner};
 use crate::call::{CommandReply, CommandRequest, RequestMetadata, ReturnMode};
 use crate::description::{CommandType, ParsedCommand};
@@ -19,11 +19,16 @@ pub(super) struct Accepted {
     pub(super) expected: Option<Revision>,
     pub(super) payload: Value,
     pub(super) fingerprint: Fingerprint,
+    /// By which the aggregate's index of commands knows it.
+    pub(super) key: CommandKey,
     pub(super) deadline: Deadline,
 }
 
-/// A command ready to be decided.
-pub(super) struct Job {
+/// A command ready to be decided, on its way from hand to hand.
+pub(super) type Job = Box<Ready>;
+
+/// What is known of a command that is ready to be decided.
+pub(super) struct Ready {
     pub(super) described: AggregateType,
     name: String,
     pub(super) accepted: Accepted,
@@ -39,7 +44,7 @@ pub(super) struct Job {
 /// Where a command that went along gets its answer.
 pub(super) type Answered = oneshot::Receiver<Result<CommandReply, Failure>>;
 
-impl Job {
+impl Ready {
     pub(super) fn command(&self) -> Result<&CommandType, Failure> {
         self.described.command(&self.name).ok_or_else(|| no_command(&self.described, &self.name))
     }
@@ -55,7 +60,8 @@ impl Inner {
         let parsed = command.parse(&accepted.payload)?;
         let may_go_along = command.is_pure();
         let (answer, answered) = oneshot::channel();
-        Ok((Job { described, name, accepted, parsed: Some(parsed), may_go_along, stored: false, answer }, answered))
+        let ready = Ready { described, name, accepted, parsed: Some(parsed), may_go_along, stored: false, answer };
+        Ok((Box::new(ready), answered))
     }
 }
 
@@ -66,6 +72,7 @@ fn accept(request: CommandRequest, deadline: Deadline) -> Result<Accepted, Failu
         .map_err(|error| Failure::invalid_request(format!("`command` is not JSON: {error}")))?;
     Ok(Accepted {
         fingerprint: Fingerprint::of(&request.command, &payload),
+        key: CommandKey::of(&metadata.command_id),
         aggregate: request.aggregate,
         metadata: Arc::new(metadata),
         return_mode: request.return_mode,

@@ -13,11 +13,12 @@ use super::Inner;
 use super::append::{new_events, refused, summaries, was_carried_out};
 use super::cache::Slot;
 use super::execute::too_late;
+use super::index::CommandKey;
 use super::job::{Accepted, Job};
 use crate::call::{CommandReply, EventSummary, ReturnMode};
 use crate::description::{AnyState, Decided};
 use crate::store::{Append, AppendError, Appended, Head, MAX_EVENTS_PER_APPEND};
-use crate::{CommandContext, CommandId, Failure, NewEvent, Revision, Sequence};
+use crate::{CommandContext, Failure, NewEvent, Revision, Sequence};
 
 /// How many commands one turn takes along at most.
 pub(super) const MOST_COMPANY: usize = 127;
@@ -87,9 +88,7 @@ impl Inner {
     fn decide_in(&self, joint: &mut Joint, mut job: Job, slot: &Slot) {
         let revision = joint.head.revision().plus(joint.events.len());
         let Some(payload) = job.parsed.take() else { return joint.alone.push(job) };
-        if !joint.sound
-            || joint.events.len() >= MAX_EVENTS_PER_APPEND / 2
-            || joint.may_be_a_repeat(&job.accepted.metadata.command_id, slot)
+        if !joint.sound || joint.events.len() >= MAX_EVENTS_PER_APPEND / 2 || joint.may_be_a_repeat(&job.accepted, slot)
         {
             job.parsed = Some(payload);
             return joint.alone.push(job);
@@ -204,7 +203,13 @@ impl Inner {
                 .iter()
                 .find(|told| told.job.accepted.metadata.command_id == *command)
                 .map(|told| told.job.accepted.fingerprint);
-            entity.note(command, head.revision().plus(place + 1), event.time, event.data.len(), fingerprint);
+            entity.note(
+                CommandKey::of(command),
+                head.revision().plus(place + 1),
+                event.time,
+                event.data.len(),
+                fingerprint,
+            );
         }
         entity.head = appended.head.clone();
     }
@@ -212,12 +217,13 @@ impl Inner {
 
 impl Joint {
     /// Whether the command may have been carried out before: by what is known of the history, or earlier in this turn.
-    fn may_be_a_repeat(&self, command: &CommandId, slot: &Slot) -> bool {
+    fn may_be_a_repeat(&self, accepted: &Accepted, slot: &Slot) -> bool {
+        let command = &accepted.metadata.command_id;
         if self.told.iter().any(|told| told.job.accepted.metadata.command_id == *command) {
             return true;
         }
         let entity = slot.lock();
-        entity.commands.seen(command).is_some() || entity.commands.doubtful(command).is_some()
+        entity.commands.seen(accepted.key).is_some() || entity.commands.doubtful(command).is_some()
     }
 }
 

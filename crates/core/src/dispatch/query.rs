@@ -22,6 +22,14 @@ impl Dispatcher {
         within(deadline, "reading the aggregate", self.inner.get(request, deadline)).await
     }
 
+    /// What [`get`](Self::get) would answer, if that is in memory and fresh enough to be shown without asking the store:
+    /// the aggregate was confirmed within [`query_staleness`](super::DispatcherBuilder::query_staleness), or has the
+    /// minimal revision that was asked for. None when it takes more than a look.
+    #[must_use]
+    pub fn get_now(&self, request: &GetRequest) -> Option<EntityReply> {
+        self.inner.get_now(request)
+    }
+
     /// A page of an aggregate's events.
     ///
     /// # Errors
@@ -49,7 +57,7 @@ impl Inner {
         }
         let slot = self.newest(described, aggregate, request.min_revision, deadline).await?;
         if request.at_revision.is_none() && request.at_time.is_none() {
-            return entity_reply(aggregate, &slot.lock());
+            return self.shown(aggregate, slot);
         }
         if let Some(at) = request.at_revision {
             let newest = slot.lock().revision();
@@ -59,18 +67,43 @@ impl Inner {
                 )));
             }
             if at == newest {
-                return entity_reply(aggregate, &slot.lock());
+                return self.shown(aggregate, slot);
             }
         }
         let keep = |event: &crate::RecordedEvent| {
             request.at_revision.is_none_or(|at| event.revision <= at)
                 && request.at_time.is_none_or(|at| event.event.time <= at)
         };
-        let entity = self.replayed(described, aggregate, keep).await?;
+        let mut entity = self.replayed(described, aggregate, keep).await?;
         if entity.revision() == Revision::ZERO {
             return Err(Failure::not_found(format!("{aggregate} had no events then")));
         }
-        entity_reply(aggregate, &entity)
+        entity_reply(aggregate, &mut entity)
+    }
+
+    fn get_now(&self, request: &GetRequest) -> Option<EntityReply> {
+        if request.at_revision.is_some() || request.at_time.is_some() {
+            return None;
+        }
+        let slot = self.cache.get(&request.aggregate)?;
+        {
+            let entity = slot.lock();
+            let reached = request.min_revision.is_none_or(|at_least| entity.revision() >= at_least);
+            if !reached || !self.is_fresh_enough(&entity, request.min_revision) {
+                return None;
+            }
+        }
+        let reply = self.shown(&request.aggregate, slot).ok()?;
+        self.counters.cache_hits.add(1);
+        Some(reply)
+    }
+
+    /// The aggregate as it is in memory.
+    fn shown(&self, aggregate: &AggregateId, slot: Slot) -> Result<EntityReply, Failure> {
+        let reply = entity_reply(aggregate, &mut slot.lock())?;
+        // It may have grown by what is kept to be shown again.
+        self.cache.put(aggregate, slot);
+        Ok(reply)
     }
 
     async fn query(&self, request: QueryRequest, deadline: Deadline) -> Result<QueryReply, Failure> {
@@ -118,7 +151,7 @@ impl Inner {
     ) -> Result<Slot, Failure> {
         let was_cached = self.cache.get(aggregate).is_some();
         let slot = self.load(described, aggregate).await?;
-        if was_cached && !self.is_fresh_enough(&slot, at_least) {
+        if was_cached && !self.is_fresh_enough(&slot.lock(), at_least) {
             let head = self.store.head(aggregate, Freshness::Fast).await.map_err(|error| read_failure(&error))?;
             if head.revision() > slot.lock().revision() {
                 self.catch_up(described, aggregate, &slot, Freshness::Fast).await?;
@@ -139,14 +172,13 @@ impl Inner {
 
     /// Whether what is in memory will do: it has the revision the caller asked for, or it was the
     /// newest a moment ago that is short enough by the dispatcher's settings.
-    fn is_fresh_enough(&self, slot: &Slot, at_least: Option<Revision>) -> bool {
-        let entity = slot.lock();
+    fn is_fresh_enough(&self, entity: &Entity, at_least: Option<Revision>) -> bool {
         at_least.is_some_and(|at_least| entity.revision() >= at_least)
             || entity.confirmed.elapsed() < self.settings.query_staleness
     }
 }
 
-fn entity_reply(aggregate: &AggregateId, entity: &Entity) -> Result<EntityReply, Failure> {
+fn entity_reply(aggregate: &AggregateId, entity: &mut Entity) -> Result<EntityReply, Failure> {
     if entity.revision() == Revision::ZERO {
         return Err(no_events(aggregate));
     }
@@ -154,7 +186,7 @@ fn entity_reply(aggregate: &AggregateId, entity: &Entity) -> Result<EntityReply,
         aggregate: aggregate.clone(),
         revision: entity.revision(),
         sequence: entity.head.sequence(),
-        state: entity.state_json(aggregate)?,
+        state: entity.show(aggregate)?,
     })
 }
 

@@ -46,7 +46,7 @@ impl Inner {
     /// Whether there is anything to find out before the command may be taken for a new one.
     pub(super) fn may_be_a_repeat(&self, accepted: &Accepted, slot: &Slot) -> bool {
         let (command, entity) = (&accepted.metadata.command_id, slot.lock());
-        entity.commands.seen(command).is_some() || entity.commands.doubtful(command).is_some()
+        entity.commands.seen(accepted.key).is_some() || entity.commands.doubtful(command).is_some()
     }
 
     /// Where the command may have been carried out. Where the aggregate's snapshot left its older
@@ -55,7 +55,7 @@ impl Inner {
         let command = &accepted.metadata.command_id;
         let doubtful = {
             let entity = slot.lock();
-            match entity.commands.seen(command) {
+            match entity.commands.seen(accepted.key) {
                 Some(seen) => return Ok(Some(seen)),
                 None => entity.commands.doubtful(command),
             }
@@ -67,7 +67,7 @@ impl Inner {
         self.counters.events_read.add(history.events.len());
         let mut entity = slot.lock();
         entity.commands.remember(&history.events);
-        Ok(entity.commands.seen(command))
+        Ok(entity.commands.seen(accepted.key))
     }
 
     /// Whether the command, decided at the place in history where `events` are, leads to just

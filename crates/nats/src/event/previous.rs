@@ -1,7 +1,5 @@
 //! The `previous` member: where the aggregate's earlier events stand in the journal.
 
-use std::fmt::Write;
-
 use headwater_core::store::MAX_PREVIOUS;
 use headwater_core::{Revision, Sequence};
 
@@ -18,16 +16,19 @@ pub enum Previous {
 
 /// Newest first, comma-separated, at most [`MAX_PREVIOUS`].
 pub(super) fn write(places: &[Previous]) -> String {
-    let mut text = String::with_capacity(places.len().min(MAX_PREVIOUS) * 8);
+    let mut text = String::with_capacity(places.len().min(MAX_PREVIOUS) * 9);
+    let mut digits = itoa::Buffer::new();
     for place in places.iter().take(MAX_PREVIOUS) {
         if !text.is_empty() {
             text.push(',');
         }
-        let written = match place {
-            Previous::At(sequence) => write!(text, "{sequence}"),
-            Previous::Back(messages) => write!(text, "-{messages}"),
-        };
-        written.expect("a String takes all text");
+        match place {
+            Previous::At(sequence) => text.push_str(digits.format(sequence.get())),
+            Previous::Back(messages) => {
+                text.push('-');
+                text.push_str(digits.format(*messages));
+            }
+        }
     }
     text
 }

@@ -122,6 +122,33 @@ async fn requests_are_served_again_after_the_server_was_restarted() {
     assert!(world.service.stats().connection.reconnects >= 2);
 }
 
+/// The readers of the subscriptions that were given up for the new ones used to be taken for subscriptions that had ended, so
+/// the instance subscribed anew again and again.
+#[tokio::test]
+async fn after_a_restart_of_the_server_the_instance_subscribes_once() {
+    let world = World::start().await;
+    world.server.restart().await.expect("the server comes back");
+    served_again(&world.caller, 1).await;
+    let settled = async || {
+        let own: Vec<_> = subscriptions(&world.server, "tallies.").await;
+        (own.len() == 6).then_some(own)
+    };
+    let before = wait_until(SOON, "the old subscriptions to be gone", settled).await;
+    sleep(Duration::from_secs(2)).await;
+    assert_eq!(subscriptions(&world.server, "tallies.").await, before);
+}
+
+/// Subject and number of each subscription under `prefix` that the server knows.
+async fn subscriptions(server: &TestServer, prefix: &str) -> Vec<(String, String)> {
+    let page = server.monitor("/connz?subs=detail").await.unwrap();
+    let all = page["connections"].as_array().into_iter().flatten();
+    let all = all.flat_map(|connection| connection["subscriptions_list_detail"].as_array().into_iter().flatten());
+    let named = all.map(|one| (one["subject"].as_str().unwrap().to_owned(), one["sid"].as_str().unwrap().to_owned()));
+    let mut own: Vec<_> = named.filter(|(subject, _)| subject.starts_with(prefix)).collect();
+    own.sort();
+    own
+}
+
 /// Repeats one command under one id until it is answered.
 async fn served_again(caller: &Caller, revision: u64) {
     let request = json!({

@@ -6,6 +6,7 @@ mod journal;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use headwater_core::RecordedEvent;
@@ -185,11 +186,12 @@ async fn a_connection_that_is_cut_again_and_again_loses_nothing() {
 #[tokio::test]
 async fn events_that_waited_through_a_long_outage_are_not_handled_behind_the_servers_back() {
     let bad = Bad::start().await;
-    let (log, gate) = (Log::default(), Arc::new(Semaphore::new(0)));
+    let (log, gate, begun) = (Log::default(), Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let handler = {
-        let (log, gate) = (log.clone(), Arc::clone(&gate));
+        let (log, gate, begun) = (log.clone(), Arc::clone(&gate), Arc::clone(&begun));
         move |delivery: Delivery<RecordedEvent>| {
             let (log, gate) = (log.clone(), Arc::clone(&gate));
+            begun.fetch_add(1, Ordering::SeqCst);
             async move {
                 gate.acquire().await.unwrap().forget();
                 log.note(&delivery.event);
@@ -200,8 +202,9 @@ async fn events_that_waited_through_a_long_outage_are_not_handled_behind_the_ser
     let reader = reader(connect(&bad.proxy.url()).await, "totals").ack_wait(1000 * MS).parallel(1).build().unwrap();
     let running = reader.run(handler).await.unwrap();
     bad.journal.append_rounds(&IDS, 3).await;
-    let taken = async || (running.stats().in_hand == 12).then_some(());
-    wait_until(LONG, "all to be in hand", taken).await;
+    // What is in hand may still wait until the server has said that nothing older can come.
+    let taken = async || (running.stats().in_hand == 12 && begun.load(Ordering::SeqCst) == 1).then_some(());
+    wait_until(LONG, "all to be in hand, and one to be begun", taken).await;
     bad.proxy.refuse().await;
     bad.proxy.cut().await;
     sleep(1500 * MS).await;

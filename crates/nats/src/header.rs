@@ -10,8 +10,18 @@ pub const DEADLINE: &str = "Headwater-Deadline";
 pub const CONTENT_TYPE: &str = "Content-Type";
 /// The media type of requests and replies.
 pub const APPLICATION_JSON: &str = "application/json";
-/// The caller's credentials, `Bearer …`.
+/// The caller's credentials, `Bearer …` or `Basic …`.
 pub const AUTHORIZATION: &str = "Authorization";
+/// Of a signed request: the public NKey it was signed with.
+pub const NKEY: &str = "Headwater-Nkey";
+/// Of a signed request: when it was signed, RFC 3339.
+pub const TIME: &str = "Headwater-Time";
+/// Of a signed request: a text that no other request of the same key carries.
+pub const NONCE: &str = "Headwater-Nonce";
+/// Of a signed request: the signature, base64url without padding; see [`signature`](crate::signature).
+pub const SIGNATURE: &str = "Headwater-Signature";
+/// The headers of a signed request.
+pub const SIGNED: [&str; 4] = [NKEY, TIME, NONCE, SIGNATURE];
 /// W3C trace context.
 pub const TRACEPARENT: &str = "traceparent";
 /// W3C trace context.

@@ -3,8 +3,10 @@
 //! - [`token`], [`subject`]: where everything of a service is on NATS.
 //! - [`header`], [`limits`]: what travels beside a body, and what a service accepts.
 //! - [`request`], [`reply`]: the bodies of calls, to and from the core's types.
+//! - [`signature`]: requests signed with an NKey.
 //! - [`discovery`]: what an instance says about itself (NATS service discovery, health, contract).
 //! - [`connect`]: settings, connections that are looked after, and what can be known of them.
+//! - [`telemetry`]: OpenTelemetry's names, trace contexts, and settings.
 //! - [`event`]: stored events as the journal, the live feed and history replies show them.
 #![deny(missing_docs)]
 
@@ -15,5 +17,7 @@ pub mod header;
 pub mod limits;
 pub mod reply;
 pub mod request;
+pub mod signature;
 pub mod subject;
+pub mod telemetry;
 pub mod token;

@@ -1,6 +1,7 @@
 //! The aggregate: a state that decides commands and evolves by events.
 
 use std::future::Future;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -91,12 +92,23 @@ pub enum HandleError<R> {
         /// Why; logged, and kept from the caller.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+        /// When it will be asked again, if that is known: reaches the caller as `details.retryAfterMs`.
+        retry_after: Option<Duration>,
     },
 }
 
 impl<R> HandleError<R> {
     /// The news that `dependency` could not be asked.
     pub fn unavailable(dependency: &'static str, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Unavailable { dependency, source: source.into() }
+        Self::Unavailable { dependency, source: source.into(), retry_after: None }
+    }
+
+    /// The same with the time after which the caller had better try again. A rejection stays as it is.
+    #[must_use]
+    pub fn retry_after(mut self, time: Duration) -> Self {
+        if let Self::Unavailable { retry_after, .. } = &mut self {
+            *retry_after = Some(time);
+        }
+        self
     }
 }

@@ -170,6 +170,13 @@ impl Failure {
         self
     }
 
+    /// The same with the time after which the next try is worth it, as `details.retryAfterMs`. It is rounded up, so that
+    /// whoever waits as long has waited long enough.
+    #[must_use]
+    pub fn retry_in(self, time: Duration) -> Self {
+        self.detail("retryAfterMs", u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
+    }
+
     /// 400 `invalid-request`; the message names the field.
     #[must_use]
     pub fn invalid_request(message: impl Into<String>) -> Self {
@@ -309,7 +316,7 @@ mod tests {
             Failure::conflict(Revision::new(3), Revision::new(5)),
             Failure::validation_failed("add-item", &violations),
             Failure::unavailable("draining", "the instance is going"),
-            Failure::new(FailureCode::RateLimited, "too many").detail("retryAfterMs", 250),
+            Failure::new(FailureCode::RateLimited, "too many").retry_in(Duration::from_micros(249_001)),
             Failure::not_found("nothing there"),
         ];
         for failure in &failures {

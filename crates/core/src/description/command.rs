@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -53,7 +54,7 @@ pub(crate) enum Refusal {
     /// The caller gets `internal`; the log gets the rest.
     Bug(EncodeError),
     /// The caller gets `unavailable` with the dependency's name; the log gets the rest.
-    Dependency { name: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    Dependency { name: &'static str, source: Box<dyn std::error::Error + Send + Sync>, retry_after: Option<Duration> },
 }
 
 /// A decision, made or in the making.
@@ -96,8 +97,8 @@ impl CommandType {
                 match state.handle(command, &context, &env).await {
                     Ok(events) => decision::<A>(&catalog, events),
                     Err(HandleError::Rejected(rejection)) => Err(Refusal::Failure(Failure::rejected(&rejection))),
-                    Err(HandleError::Unavailable { dependency, source }) => {
-                        Err(Refusal::Dependency { name: dependency, source })
+                    Err(HandleError::Unavailable { dependency, source, retry_after }) => {
+                        Err(Refusal::Dependency { name: dependency, source, retry_after })
                     }
                 }
             };

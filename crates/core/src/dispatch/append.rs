@@ -169,9 +169,13 @@ pub(super) fn refused(aggregate: &AggregateId, refusal: Refusal) -> Failure {
             tracing::error!(%aggregate, error = &error as &dyn std::error::Error, "an event cannot be stored");
             Failure::internal("an event of this command cannot be stored")
         }
-        Refusal::Dependency { name, source } => {
+        Refusal::Dependency { name, source, retry_after } => {
             tracing::warn!(%aggregate, dependency = name, error = %source, "a handler could not ask outside");
-            Failure::unavailable(name, format!("`{name}`, which this command asks, is not available"))
+            let failure = Failure::unavailable(name, format!("`{name}`, which this command asks, is not available"));
+            match retry_after {
+                Some(time) => failure.retry_in(time),
+                None => failure,
+            }
         }
     }
 }

@@ -37,6 +37,17 @@ pub(crate) enum Question {
     Further(Name),
 }
 
+impl Asks {
+    /// The last token of its subject.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Command(name) | Self::Query(Question::Further(name)) => name.as_str(),
+            Self::Query(Question::Get) => GET,
+            Self::Query(Question::History) => HISTORY,
+        }
+    }
+}
+
 /// All endpoints of a service. A request is looked up once, by its whole subject.
 #[derive(Debug)]
 pub(crate) struct Endpoints {

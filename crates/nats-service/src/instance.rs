@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::about::About;
 use crate::counters::{Count, Counters};
+use crate::edge::Stack;
 use crate::endpoint::Endpoints;
 use crate::health::HealthCheck;
 use crate::limits::Limits;
@@ -41,6 +42,10 @@ pub(crate) struct Instance {
     pub(crate) commands: Arc<Semaphore>,
     /// Places for queries under way.
     pub(crate) queries: Arc<Semaphore>,
+    /// The way through the edge where there are layers.
+    pub(crate) stack: Option<Stack>,
+    /// Places for requests that layers hold up, or about whose callers somebody is asked, beside those under way.
+    pub(crate) waiting: Arc<Semaphore>,
     /// Every request under way.
     pub(crate) tasks: TaskTracker,
     /// Questions about the instance that wait for something.

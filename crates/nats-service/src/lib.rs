@@ -72,10 +72,11 @@
 //! 2. **Reply subject**: without one, or with one outside `_INBOX.`, `_R_.` and [`Limits::allow_replies_under`], there is no
 //!    answer and nothing is done; it is counted. An answer elsewhere could be stored as an event or reach an API.
 //! 3. **Known**: 400 for an aggregate type or command, 404 for a query that the service does not have.
-//! 4. **Size** of headers and body: 413. **Deadline** in `Headwater-Deadline`: 504 when it has passed.
-//!    **Content type** other than JSON: 400. **Draining** or too many under way: 503, at once.
+//! 4. The [stages of the edge](edge::Stage), and [layers](edge) of yours between them: **size** of headers and body (413) and
+//!    **content type** other than JSON (400); the **deadline** in `Headwater-Deadline` has passed (504); features that are on;
+//!    **draining** or too many under way (503, at once).
 //! 5. **Depth** of the JSON, then the envelope: 400. A command takes its place in its aggregate's lane here, in the order of
-//!    arrival; everything after that happens side by side.
+//!    arrival; everything after that happens side by side. A `get` that memory can answer is answered here.
 //!
 //! Whatever happens then is an answer of the protocol, a panic in a handler too (500), and the next request is served. From a
 //! caller's headers only a valid `traceparent` reaches an event.
@@ -108,19 +109,18 @@
 //! | `service`, `limits`, `start`, `problem` | describing and starting |
 //! | `running`, `presence` | the handle; the task that subscribes, subscribes again, and sees the instance out |
 //! | `subscriptions`, `requests`, `reading` | what is listened to, how to leave it without loss, the reading loops |
-//! | `door`, `endpoint` | what is checked before anybody reads a request; what there is to ask |
-//! | `call`, `command`, `query` | a request that was let in |
+//! | `door`, `endpoint` | messages that are requests, and others; what there is to ask |
+//! | [`edge`] | the stages and layers that a request passes, and what then becomes of it |
 //! | `replies`, `outbox` | sending answers |
 //! | `probes` | probes over HTTP, off unless asked for |
 //! | `control`, `about`, `health`, `counters`, `stats` | what the instance tells about itself |
 #![deny(missing_docs)]
 
 mod about;
-mod call;
-mod command;
 mod control;
 mod counters;
 mod door;
+pub mod edge;
 mod endpoint;
 mod health;
 mod instance;
@@ -129,7 +129,6 @@ mod outbox;
 mod presence;
 mod probes;
 mod problem;
-mod query;
 mod reading;
 mod replies;
 mod requests;

@@ -108,6 +108,11 @@ impl Limits {
         Ok(self)
     }
 
+    /// Places for requests that wait at the edge: as many as may be under way behind it.
+    pub(crate) fn waiting(&self) -> usize {
+        self.in_flight.saturating_mul(4).min(tokio::sync::Semaphore::MAX_PERMITS)
+    }
+
     pub(crate) fn check(&self, problems: &mut Problems) {
         for (setting, value) in [
             ("limits.max_body", self.request.max_body),

@@ -34,9 +34,9 @@ impl Problems {
         self.0.push(Problem { setting: setting.into(), value, reason: reason.into() });
     }
 
-    /// Fine, or every problem there is.
-    pub(crate) fn none(self) -> Result<(), StartError> {
-        if self.0.is_empty() { Ok(()) } else { Err(StartError::Invalid { problems: self.0 }) }
+    /// Fine, or every problem there is up to now.
+    pub(crate) fn none(&mut self) -> Result<(), StartError> {
+        if self.0.is_empty() { Ok(()) } else { Err(StartError::Invalid { problems: std::mem::take(&mut self.0) }) }
     }
 }
 

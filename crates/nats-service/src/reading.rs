@@ -19,16 +19,17 @@ const PASSED_ON: Duration = Duration::from_millis(500);
 /// Takes requests in until their subscription ends, and leaves it when told to.
 pub(crate) async fn read_requests(instance: Arc<Instance>, mut requests: Requests, leave: CancellationToken) {
     let mut told = std::pin::pin!(leave.cancelled());
-    let take = |message: &Message| {
+    let take = |message: Message| {
+        let reply = message.reply.clone();
         if !guarded(&instance, || instance.take(message)) {
-            guarded(&instance, || instance.apologise(message));
+            guarded(&instance, || instance.apologise(reply.as_ref()));
         }
     };
     loop {
         tokio::select! {
             biased;
             message = requests.next() => match message {
-                Some(message) => take(&message),
+                Some(message) => take(message),
                 None => return,
             },
             () = &mut told => return requests.leave(take).await,

@@ -99,7 +99,7 @@ impl Requests {
     }
 
     /// Unsubscribes. Every request that the server hands to this subscription until then is given to `take`.
-    pub(crate) async fn leave(mut self, mut take: impl FnMut(&Message)) {
+    pub(crate) async fn leave(mut self, mut take: impl FnMut(Message)) {
         if self.client.connection_state() != State::Connected {
             // Nothing is under way, and the client does not subscribe anew for somebody who does not listen.
             let _ = timeout(PASSED_ON, self.subscriber.unsubscribe()).await;
@@ -118,7 +118,7 @@ impl Requests {
     }
 
     /// Agrees with the server on a last message and takes requests until it has come.
-    async fn end_with_callers(&mut self, take: &mut impl FnMut(&Message)) -> Taken {
+    async fn end_with_callers(&mut self, take: &mut impl FnMut(Message)) -> Taken {
         let mut busy = self.recent.most() / 8;
         for (ahead, limit) in ENDS {
             if !self.counts_hold() {
@@ -141,12 +141,12 @@ impl Requests {
     }
 
     /// Takes requests until the subscription ends, or none has come for a while, or for `limit`.
-    async fn take_for(&mut self, limit: Duration, take: &mut impl FnMut(&Message)) -> Taken {
+    async fn take_for(&mut self, limit: Duration, take: &mut impl FnMut(Message)) -> Taken {
         let end = Instant::now() + limit;
         loop {
             let quiet = Instant::now() + QUIET;
             match timeout_at(end.min(quiet), self.next()).await {
-                Ok(Some(message)) => take(&message),
+                Ok(Some(message)) => take(message),
                 Ok(None) => return Taken::TheLast,
                 Err(_) if quiet < end => return Taken::None,
                 Err(_) => return Taken::Some,

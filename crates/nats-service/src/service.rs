@@ -9,6 +9,7 @@ use headwater_core::store::{EventStore, SnapshotStore};
 use headwater_core::{AggregateType, Clock, DescribeError, Described};
 use headwater_nats::discovery::Metadata;
 
+use crate::edge::{Answer, At, Layers, Next, Request};
 use crate::limits::Limits;
 use crate::probes::Probes;
 
@@ -29,6 +30,7 @@ pub struct Service {
     pub(crate) drain_timeout: Duration,
     pub(crate) has_snapshots: bool,
     pub(crate) probes: Option<Probes>,
+    pub(crate) layers: Layers,
     pub(crate) tune: Vec<Tune>,
 }
 
@@ -50,6 +52,7 @@ impl Service {
             drain_timeout: Duration::from_secs(10),
             has_snapshots: false,
             probes: None,
+            layers: Layers::default(),
             tune: Vec::new(),
         }
     }
@@ -162,6 +165,20 @@ impl Service {
     /// default.
     pub fn probes(mut self, probes: Probes) -> Self {
         self.probes = Some(probes);
+        self
+    }
+
+    /// Puts a [`tower::Layer`] before or after a stage of the edge, for the whole service or for one command or query. What was
+    /// added first is met first. Layers that belong together, such as tower's load shed and concurrency limit, are one layer
+    /// made with `tower::ServiceBuilder`. See [`edge`](crate::edge).
+    pub fn layer<L>(mut self, at: At, layer: L) -> Self
+    where
+        L: tower::Layer<Next> + Send + 'static,
+        L::Service: tower::Service<Request, Response = Answer> + Clone + Send + Sync + 'static,
+        <L::Service as tower::Service<Request>>::Error: Into<tower::BoxError>,
+        <L::Service as tower::Service<Request>>::Future: Send + 'static,
+    {
+        self.layers.add(at, layer);
         self
     }
 

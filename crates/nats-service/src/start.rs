@@ -72,6 +72,7 @@ impl Service {
 
     /// Checks everything and puts the parts together.
     fn build(self, connection: Connection) -> Result<Instance, StartError> {
+        let features = self.features().join(",");
         let mut problems = Problems::default();
         let name =
             Name::new(self.name.clone()).map_err(|error| problems.add("name", &self.name, error.to_string())).ok();
@@ -96,14 +97,13 @@ impl Service {
         let types: Vec<_> = dispatcher.types().cloned().collect();
         let contract = Contract::of(&name, &self.version, &types);
         let endpoints = Endpoints::of(&subjects, dispatcher.types(), contract.fingerprint());
+        self.layers.check(&endpoints, &mut problems);
+        problems.none()?;
         let id = Uuid::now_v7().simple().to_string();
         let mut own = self.metadata;
         own.insert(metadata::CONTRACT.to_owned(), contract.fingerprint().to_owned());
         own.insert(metadata::HEADWATER.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
-        own.insert(
-            metadata::FEATURES.to_owned(),
-            features(self.queue_group.as_deref(), self.has_snapshots, self.probes.is_some()),
-        );
+        own.insert(metadata::FEATURES.to_owned(), features);
         let identity =
             Identity { name: name.to_string(), id: id.clone(), version: self.version.clone(), metadata: own };
         let group = self.queue_group.as_deref().unwrap_or_default();
@@ -117,6 +117,8 @@ impl Service {
             queue_group: self.queue_group,
             commands: Arc::new(Semaphore::new(self.limits.in_flight)),
             queries: Arc::new(Semaphore::new(self.limits.in_flight)),
+            waiting: Arc::new(Semaphore::new(self.limits.waiting())),
+            stack: self.layers.stack(),
             limits: self.limits,
             started: Utc::now(),
             endpoints,
@@ -134,6 +136,18 @@ impl Service {
             answered: Count::default(),
             given_up: Count::default(),
         })
+    }
+
+    /// The features that are switched on, as discovery lists them.
+    fn features(&self) -> Vec<&'static str> {
+        let features = [
+            ("limits", true),
+            ("queue-group", self.queue_group.is_some()),
+            ("snapshots", self.has_snapshots),
+            ("probes", self.probes.is_some()),
+            ("layers", !self.layers.is_empty()),
+        ];
+        features.into_iter().filter_map(|(feature, is_on)| is_on.then_some(feature)).collect()
     }
 
     fn check_texts(&self, problems: &mut Problems) {
@@ -182,13 +196,6 @@ fn dispatcher(
             None
         }
     }
-}
-
-/// The features that are switched on, as discovery lists them.
-fn features(queue_group: Option<&str>, snapshots: bool, probes: bool) -> String {
-    let features = ["limits"].into_iter().chain(queue_group.map(|_| "queue-group"));
-    let features = features.chain(snapshots.then_some("snapshots")).chain(probes.then_some("probes"));
-    features.collect::<Vec<_>>().join(",")
 }
 
 fn is_queue_group(name: &str) -> bool {

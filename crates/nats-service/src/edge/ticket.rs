@@ -1,32 +1,31 @@
-//! One request that was let in, and its answer.
+//! Where the answer to a request goes, and how it is counted.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_nats::Subject;
+use bytes::Bytes;
 use headwater_core::call::RequestMetadata;
 use headwater_core::{CommandId, Failure};
 use headwater_nats::reply::Served;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::endpoint::Endpoint;
 use crate::instance::Instance;
 use crate::replies::Reply;
 
-/// A request that was let in. It occupies a place until it is dropped.
-pub(crate) struct Call {
+/// Where the answer to a request goes, and how it is counted.
+#[derive(Clone)]
+pub(crate) struct Ticket {
     pub(crate) instance: Arc<Instance>,
     pub(crate) endpoint: Arc<Endpoint>,
     pub(crate) reply: Subject,
     pub(crate) arrived: Instant,
-    pub(crate) deadline: Instant,
-    /// The trace the caller is in.
-    pub(crate) traceparent: Option<String>,
-    pub(crate) _place: OwnedSemaphorePermit,
+    /// What the request says of itself, once it is read; for those that answer before it comes to an end.
+    pub(crate) said: Option<Arc<OnceLock<RequestMetadata>>>,
 }
 
-impl Call {
+impl Ticket {
     /// How the request was served, up to now.
     pub(crate) fn served<'a>(&'a self, said: Option<&'a RequestMetadata>) -> Served<'a> {
         let served = Served::now(&self.instance.id).took(self.arrived.elapsed());
@@ -37,7 +36,7 @@ impl Call {
     }
 
     /// Sends the answer and counts it.
-    pub(crate) async fn answer(&self, outcome: Result<Vec<u8>, Failure>, said: Option<&RequestMetadata>) {
+    pub(crate) async fn answer(&self, outcome: Result<Bytes, Failure>, said: Option<&RequestMetadata>) {
         let counters = &self.endpoint.counters;
         let reply = match outcome {
             Ok(body) => {
@@ -53,7 +52,7 @@ impl Call {
     }
 
     /// Sends a result and counts it, if the client takes it at once.
-    pub(crate) fn answer_now(&self, body: Vec<u8>) -> bool {
+    pub(crate) fn answer_now(&self, body: Bytes) -> bool {
         let sent = self.instance.try_answer(&self.reply, &Reply::result(body));
         if sent {
             self.endpoint.counters.succeeded(self.arrived.elapsed());
@@ -61,17 +60,33 @@ impl Call {
         sent
     }
 
+    /// Notes what the request says of itself, for an answer that does not come from its end.
+    pub(crate) fn note(&self, said: &RequestMetadata) {
+        if let Some(noted) = &self.said {
+            // A request is read once.
+            let _ = noted.set(ids(said));
+        }
+    }
+
+    /// What the caller of a command is told when the instance stops before it is done.
+    pub(crate) fn given_up_command(&self) -> Failure {
+        self.instance.given_up.add(1);
+        let message = "this instance stopped before the command was done; send the same commandId again";
+        Failure::outcome_unknown(message).detail("reason", "draining")
+    }
+
+    /// What the caller of a query is told when the instance stops before it is done.
+    pub(crate) fn given_up_query(&self) -> Failure {
+        self.instance.given_up.add(1);
+        Failure::unavailable("draining", "this instance is shutting down")
+    }
+
     /// Sends a failure without waiting for anything: for the loop that takes requests in.
     pub(crate) fn refuse(&self, failure: &Failure) {
         self.endpoint.counters.failed(failure, self.arrived.elapsed());
-        let reply = Reply::failure(failure, &self.served(None), self.instance.max_reply());
+        let said = self.said.as_ref().and_then(|said| said.get());
+        let reply = Reply::failure(failure, &self.served(said), self.instance.max_reply());
         self.instance.answer_now(&self.reply, &reply);
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.endpoint.counters.in_flight.sub(1);
     }
 }
 

@@ -1,0 +1,85 @@
+//! Commands: read in the order of arrival, run side by side, answered one by one.
+
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use headwater_core::Failure;
+use headwater_core::call::{CommandReply, RequestMetadata};
+use headwater_core::dispatch::PendingCommand;
+use headwater_nats::{header, reply, request};
+
+use super::ticket::{Ticket, identify, ids, panicked};
+use super::{Answer, Request, trace};
+
+/// Reads a command and takes its place in the aggregate's lane; a task of its own sees it through.
+pub(super) fn begin(mut request: Request) {
+    let (said, pending) = match submit(&mut request) {
+        Ok(submitted) => submitted,
+        Err(failure) => return request.ticket.refuse(&failure),
+    };
+    let tasks = request.ticket.instance.tasks.clone();
+    tasks.spawn(async move {
+        let outcome = outcome(&request.ticket, pending).await;
+        request.ticket.answer(outcome, Some(&said)).await;
+    });
+}
+
+/// The same for whoever waits for the answer. The place in the lane is taken before this returns.
+pub(super) fn run(mut request: Request) -> impl Future<Output = Answer> + Send + 'static {
+    let submitted = submit(&mut request);
+    async move {
+        let outcome = match submitted {
+            Ok((_, pending)) => outcome(&request.ticket, pending).await,
+            Err(failure) => Err(failure),
+        };
+        Answer { outcome }
+    }
+}
+
+fn submit(request: &mut Request) -> Result<(RequestMetadata, PendingCommand), Failure> {
+    // What follows may take long; the message need not stay in memory for it.
+    let (headers, body) = (request.headers.take(), std::mem::take(&mut request.body));
+    let ticket = &request.ticket;
+    let (instance, endpoint) = (&ticket.instance, &ticket.endpoint);
+    instance.limits.request.check_depth(&body)?;
+    let mut command = request::read_command(&body, endpoint.aggregate.clone(), endpoint.asks.name())?;
+    let traceparent = headers.as_ref().and_then(|headers| header::get(headers, header::TRACEPARENT));
+    command.metadata.traceparent = traceparent.filter(|value| trace::is_traceparent(value)).map(str::to_owned);
+    identify(&mut command.metadata);
+    let said = ids(&command.metadata);
+    ticket.note(&said);
+    Ok((said, instance.dispatcher.submit(command, request.deadline)))
+}
+
+async fn outcome(ticket: &Ticket, pending: PendingCommand) -> Result<Bytes, Failure> {
+    let outcome = tokio::select! {
+        biased;
+        done = AssertUnwindSafe(pending).catch_unwind() => {
+            done.unwrap_or_else(|panic| Err(panicked(&ticket.endpoint, &*panic)))
+        }
+        () = ticket.instance.give_up.cancelled() => Err(ticket.given_up_command()),
+    };
+    outcome.and_then(|done| write(ticket, &done))
+}
+
+/// The reply to a command that was done. When its state does not fit, the caller has to learn that it was done all the same.
+fn write(ticket: &Ticket, done: &CommandReply) -> Result<Bytes, Failure> {
+    let body = reply::write_command(done, &ticket.served(None));
+    let limit = ticket.instance.max_reply();
+    if body.len() <= limit {
+        return Ok(body.into());
+    }
+    let message = format!(
+        "the command was carried out, at revision {}, but the reply would have {} bytes and at most {limit} may be sent; \
+         ask with `return`: `revision` for a reply without the state",
+        done.revision,
+        body.len()
+    );
+    Err(Failure::payload_too_large(message)
+        .detail("executed", true)
+        .detail("revision", done.revision.get())
+        .detail("sequence", done.sequence.get())
+        .detail("replayed", done.replayed)
+        .detail("limit", limit))
+}

@@ -1,0 +1,121 @@
+//! What each stage of the edge looks at.
+
+use std::sync::Arc;
+
+use async_nats::HeaderMap;
+use chrono::Utc;
+use futures_util::future::BoxFuture;
+use headwater_core::Failure;
+use headwater_nats::header;
+use tokio::time::Instant;
+
+use super::request::Place;
+use super::{Caller, Request, Stage};
+use crate::endpoint::Asks;
+use crate::instance::{Instance, Phase};
+
+/// What a stage says of a request.
+pub(crate) enum Passage {
+    /// It goes on.
+    On,
+    /// It does not.
+    Refused(Failure),
+    /// It goes on as this caller, when that is known.
+    #[expect(dead_code, reason = "auth is the stage that asks")]
+    Asking(BoxFuture<'static, Result<Arc<Caller>, Failure>>),
+}
+
+impl From<Result<(), Failure>> for Passage {
+    fn from(passed: Result<(), Failure>) -> Self {
+        passed.map_or_else(Self::Refused, |()| Self::On)
+    }
+}
+
+impl Stage {
+    /// Whether the request goes on.
+    pub(super) fn pass(self, request: &mut Request) -> Passage {
+        match self {
+            Self::Limits => limits(request).into(),
+            Self::Deadline => deadline(request).into(),
+            // Of features that are off.
+            Self::Auth | Self::RateLimit | Self::CircuitBreaker => Passage::On,
+            Self::Admission => admission(request).into(),
+        }
+    }
+}
+
+fn limits(request: &Request) -> Result<(), Failure> {
+    let limits = &request.ticket.instance.limits.request;
+    if let Some(headers) = &request.headers {
+        limits.check_headers(headers)?;
+    }
+    limits.check_body(&request.body)?;
+    request.headers.as_ref().map_or(Ok(()), check_content_type)
+}
+
+fn deadline(request: &mut Request) -> Result<(), Failure> {
+    let Some(headers) = &request.headers else { return Ok(()) };
+    request.deadline = request.ticket.instance.deadline(headers, request.ticket.arrived)?;
+    Ok(())
+}
+
+fn admission(request: &mut Request) -> Result<(), Failure> {
+    let instance = &request.ticket.instance;
+    if instance.phase.get() == Phase::Draining {
+        return Err(Failure::unavailable("draining", "this instance is shutting down"));
+    }
+    let places = match request.ticket.endpoint.asks {
+        Asks::Command(_) => &instance.commands,
+        Asks::Query(_) => &instance.queries,
+    };
+    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+        let message = "this instance has as many requests under way as it may";
+        return Err(Failure::unavailable("overloaded", message));
+    };
+    request.place = Some(Place { _instance: place });
+    request.ticket.endpoint.counters.in_flight.add(1);
+    Ok(())
+}
+
+impl Instance {
+    /// The moment after which the answer no longer matters.
+    fn deadline(&self, headers: &HeaderMap, arrived: Instant) -> Result<Instant, Failure> {
+        let Some(deadline) = header::deadline(headers)? else {
+            return Ok(arrived + self.limits.default_deadline);
+        };
+        match (deadline - Utc::now()).to_std() {
+            Ok(left) if !left.is_zero() => Ok(arrived + left.min(self.limits.longest_deadline)),
+            _ => Err(Failure::deadline_exceeded("the deadline had passed when the request arrived")),
+        }
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(content_type) = header::get(headers, header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(header::APPLICATION_JSON) {
+        return Ok(());
+    }
+    let (name, expected) = (header::CONTENT_TYPE, header::APPLICATION_JSON);
+    Err(Failure::invalid_request(format!("the header `{name}` must be `{expected}`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_is_read() {
+        let check = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", value);
+            check_content_type(&headers)
+        };
+        for good in ["application/json", "Application/JSON; charset=utf-8", " application/json "] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in ["", "text/plain", "application/xml", "application/json2", "application/cloudevents+json"] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}

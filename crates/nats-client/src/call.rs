@@ -1,5 +1,7 @@
 //! A call: tries until one settles it, or its time or its tries have run out.
 
+use std::borrow::Cow;
+
 use async_nats::Message;
 use headwater_core::call::{CallError, LostReply};
 use headwater_core::{CommandId, Failure, FailureCode};
@@ -75,7 +77,11 @@ impl Inner {
         let mut attempt = 1;
         loop {
             let left = self.retry.attempts - attempt + 1;
-            let failed = match self.wire.attempt(outgoing, &mut seat, time.left() / left).await {
+            let tried = match self.proven(outgoing, time).await {
+                Ok(outgoing) => self.wire.attempt(&outgoing, &mut seat, time.left() / left).await,
+                Err(setback) => Err(setback),
+            };
+            let failed = match tried {
                 Ok(message) => match read(&message) {
                     Ok(reply) => return Ok(reply),
                     Err(error) => self.refused(error, stake, &mut lost),
@@ -90,6 +96,13 @@ impl Inner {
             sleep(pause).await;
             attempt += 1;
         }
+    }
+
+    /// The request as this try sends it.
+    async fn proven<'a>(&self, outgoing: &'a Outgoing, time: TimeLimit) -> Result<Cow<'a, Outgoing>, Setback> {
+        let Some(credentials) = &self.credentials else { return Ok(Cow::Borrowed(outgoing)) };
+        let proven = timeout(time.left(), credentials.prove(outgoing)).await;
+        proven.unwrap_or_else(|_| Err("there was no token in time".to_owned())).map_err(Setback::Unsendable)
     }
 
     /// What follows from a try without an answer.

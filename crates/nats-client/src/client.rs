@@ -10,7 +10,7 @@ use headwater_nats::subject::Subjects;
 use tokio::sync::Semaphore;
 
 use crate::attempt::Wire;
-use crate::{Discovery, RetryPolicy};
+use crate::{Credentials, Discovery, RetryPolicy};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_RECONNECT_GRACE: Duration = Duration::from_secs(1);
@@ -32,6 +32,7 @@ pub(crate) struct Inner {
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Duration,
     pub(crate) in_flight: Semaphore,
+    pub(crate) credentials: Option<Credentials>,
 }
 
 /// Why there is no client.
@@ -109,6 +110,7 @@ pub struct NatsClientBuilder {
     retry: RetryPolicy,
     reconnect_grace: Duration,
     max_in_flight: usize,
+    credentials: Option<Credentials>,
 }
 
 impl NatsClientBuilder {
@@ -120,6 +122,7 @@ impl NatsClientBuilder {
             retry: RetryPolicy::default(),
             reconnect_grace: DEFAULT_RECONNECT_GRACE,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
+            credentials: None,
         }
     }
 
@@ -143,6 +146,11 @@ impl NatsClientBuilder {
     /// `subscription_capacity`, so that there is room for every reply.
     pub fn max_in_flight(self, max_in_flight: usize) -> Self {
         Self { max_in_flight, ..self }
+    }
+
+    /// How the client proves who it is; not at all by default.
+    pub fn credentials(self, credentials: Credentials) -> Self {
+        Self { credentials: Some(credentials), ..self }
     }
 
     /// The client.
@@ -171,6 +179,7 @@ impl NatsClientBuilder {
             retry: self.retry,
             timeout: self.timeout,
             in_flight: Semaphore::new(self.max_in_flight),
+            credentials: self.credentials,
         };
         NatsClient { inner: Arc::new(inner) }
     }

@@ -40,6 +40,7 @@
 //! In reading order:
 //!
 //! - [`NatsClient`], [`NatsClientBuilder`]: the client and its settings.
+//! - [`Credentials`]: how a client proves who it is.
 //! - [`RetryPolicy`]: how often and how fast a call is tried again.
 //! - [`discovery`]: who is there, what they offer, how they are doing.
 //! - [`durable`]: the events of the journal, each handled at least once and in order.
@@ -48,6 +49,7 @@
 mod attempt;
 mod call;
 mod client;
+mod credentials;
 pub mod discovery;
 pub mod durable;
 mod live;
@@ -57,5 +59,6 @@ mod retry;
 mod transport;
 
 pub use client::{ClientError, NatsClient, NatsClientBuilder};
+pub use credentials::{Credentials, TokenProvider};
 pub use discovery::Discovery;
 pub use retry::RetryPolicy;

@@ -1,5 +1,6 @@
 //! A request before it is sent: checked, with its headers and its time.
 
+use std::fmt;
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Subject};
@@ -10,11 +11,21 @@ use headwater_nats::header;
 use tokio::time::Instant;
 
 /// A request that may be sent.
-#[derive(Debug)]
+/// Its `Debug` leaves out the headers, which may hold credentials.
+#[derive(Clone)]
 pub(crate) struct Outgoing {
     pub(crate) subject: Subject,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("subject", &self.subject)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a reply is allowed for its way back, at most; a tenth of a short timeout.

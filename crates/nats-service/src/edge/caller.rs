@@ -21,12 +21,13 @@ pub struct Caller {
     tenant: Option<String>,
     roles: BTreeSet<String>,
     claims: Map<String, Value>,
+    is_signing: bool,
 }
 
 impl Caller {
     /// The caller known as `user`.
     pub fn new(user: impl Into<String>) -> Self {
-        Self { user: user.into(), tenant: None, roles: BTreeSet::new(), claims: Map::new() }
+        Self { user: user.into(), tenant: None, roles: BTreeSet::new(), claims: Map::new(), is_signing: false }
     }
 
     /// Belongs to a tenant.
@@ -45,6 +46,17 @@ impl Caller {
     pub fn claim(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.claims.insert(name.into(), value.into());
         self
+    }
+
+    /// Signs each of its requests.
+    pub(crate) fn signing(mut self) -> Self {
+        self.is_signing = true;
+        self
+    }
+
+    /// Whether it has signed this request.
+    pub(crate) fn is_signing(&self) -> bool {
+        self.is_signing
     }
 
     /// Who that is; `userId` in what is stored.

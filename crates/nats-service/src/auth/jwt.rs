@@ -1,0 +1,138 @@
+//! Bearer tokens.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm as Signing, Validation, decode, decode_header};
+use serde_json::{Map, Value};
+
+use super::keys::Keys;
+use super::reason::Reason;
+use super::remembered::{Fingerprint, Remembered};
+use super::watched::{Reloads, Watched};
+use super::{Jwt, JwtKey, claims};
+use crate::edge::Caller;
+
+/// Checks bearer tokens.
+#[derive(Debug)]
+pub(super) struct Tokens {
+    settings: Jwt,
+    keys: Arc<Watched<Keys>>,
+    remembered: Remembered,
+}
+
+impl Tokens {
+    /// Reads the keys. The error names the setting, its value and what is wrong.
+    pub(super) fn open(settings: Jwt, counts: &Arc<Reloads>) -> Result<Self, (&'static str, String, String)> {
+        // Without this the library would choose by its features, and panic where somebody else has switched on both of its
+        // kinds of cryptography. Whoever has installed one before us keeps it.
+        let _ = jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER.install_default();
+        let keys = match &settings.key {
+            JwtKey::Jwks { jwks } => Watched::open(jwks, Box::new(Keys::of_jwks), counts)
+                .map_err(|problem| ("auth.jwt.key.jwks", jwks.display().to_string(), problem))?,
+            JwtKey::File { file, algorithm } => {
+                let algorithm = *algorithm;
+                Watched::open(file, Box::new(move |text| Keys::of_text(text, algorithm)), counts)
+                    .map_err(|problem| ("auth.jwt.key.file", file.display().to_string(), problem))?
+            }
+            JwtKey::Env { env, algorithm } => {
+                let wrong = |problem| ("auth.jwt.key.env", env.clone(), problem);
+                let text = std::env::var(env).map_err(|_| wrong("is not set to a text".to_owned()))?;
+                Watched::fixed(Keys::of_text(text.as_bytes(), *algorithm).map_err(wrong)?)
+            }
+        };
+        let remembered = Remembered::new(settings.remember);
+        Ok(Self { settings, keys: Arc::new(keys), remembered })
+    }
+
+    /// The file of the keys, if they are in one.
+    pub(super) fn file(&self) -> Option<Arc<Watched<Keys>>> {
+        (!matches!(self.settings.key, JwtKey::Env { .. })).then(|| Arc::clone(&self.keys))
+    }
+
+    /// Who a token belongs to.
+    pub(super) fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Caller>, Reason> {
+        if token.len() > self.settings.max_bytes {
+            return Err(Reason::Oversized);
+        }
+        let (fingerprint, now) = (Fingerprint::of(&[token.as_bytes()]), now.timestamp());
+        if let Some(caller) = self.remembered.get(&fingerprint, self.keys.generation(), now) {
+            return Ok(caller);
+        }
+        let (generation, keys) = self.keys.current();
+        let claims = self.verify(token, &keys)?;
+        if time(&claims, "iat").is_some_and(|made| made > now.saturating_add(self.skew())) {
+            return Err(Reason::NotYetValid);
+        }
+        let until = time(&claims, "exp").ok_or(Reason::Malformed)?.saturating_add(self.skew());
+        let caller = Arc::new(claims::caller(&self.settings, claims)?);
+        self.remembered.put(fingerprint, &caller, generation, until);
+        Ok(caller)
+    }
+
+    fn verify(&self, token: &str, keys: &Keys) -> Result<Map<String, Value>, Reason> {
+        let header = decode_header(token).map_err(|_| Reason::Malformed)?;
+        // What a token calls critical has to be understood, and nothing of the kind is.
+        if header.crit.is_some() {
+            return Err(Reason::Malformed);
+        }
+        if !keys.have(header.alg) {
+            return Err(Reason::WrongAlgorithm);
+        }
+        for key in keys.fitting(header.alg, header.kid.as_deref()) {
+            match decode(token, &key.decoding, &self.validation(key.signing)) {
+                Ok(token) => return Ok(token.claims),
+                Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {}
+                Err(error) => return Err(reason(error.kind())),
+            }
+        }
+        Err(Reason::WrongKey)
+    }
+
+    fn validation(&self, signing: Signing) -> Validation {
+        let settings = &self.settings;
+        let mut validation = Validation::new(signing);
+        validation.leeway = self.skew().unsigned_abs();
+        validation.validate_nbf = true;
+        let mut required = vec!["exp"];
+        if let Some(issuer) = &settings.issuer {
+            validation.set_issuer(&[issuer]);
+            required.push("iss");
+        }
+        if !settings.audience.is_empty() {
+            validation.set_audience(&settings.audience);
+            required.push("aud");
+        }
+        validation.set_required_spec_claims(&required);
+        validation
+    }
+
+    /// How far clocks may be apart, in seconds.
+    fn skew(&self) -> i64 {
+        i64::try_from(self.settings.clock_skew.get().as_secs()).unwrap_or(i64::MAX)
+    }
+}
+
+/// A time among the claims, in seconds since 1970.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a time beyond what can be counted is as good as the last that can"
+)]
+fn time(claims: &Map<String, Value>, name: &str) -> Option<i64> {
+    let claim = claims.get(name)?;
+    claim.as_i64().or_else(|| claim.as_f64().map(|seconds| seconds as i64))
+}
+
+fn reason(kind: &ErrorKind) -> Reason {
+    match kind {
+        ErrorKind::ExpiredSignature => Reason::Expired,
+        ErrorKind::ImmatureSignature => Reason::NotYetValid,
+        ErrorKind::InvalidIssuer => Reason::WrongIssuer,
+        ErrorKind::InvalidAudience => Reason::WrongAudience,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "iss" => Reason::WrongIssuer,
+        ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => Reason::WrongAudience,
+        ErrorKind::InvalidAlgorithm => Reason::WrongAlgorithm,
+        _ => Reason::Malformed,
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::cache::Cache;
 use super::lane::Lanes;
+use super::observer::Observer;
 use super::stats::Counters;
 use super::writer::{SnapshotPolicy, SnapshotWriter};
 use super::{Dispatcher, Inner};
@@ -23,6 +24,7 @@ pub struct DispatcherBuilder {
     snapshots: Option<Arc<dyn SnapshotStore>>,
     policy: SnapshotPolicy,
     lock: Option<(SchemaLock, Compatibility)>,
+    observer: Option<Arc<dyn Observer>>,
     settings: Settings,
 }
 
@@ -69,6 +71,7 @@ impl DispatcherBuilder {
             snapshots: None,
             policy: SnapshotPolicy { every: 32, idle: Duration::from_secs(30) },
             lock: None,
+            observer: None,
             settings,
         }
     }
@@ -160,6 +163,11 @@ impl DispatcherBuilder {
         self
     }
 
+    /// Tells `observer` what is loaded and decided. Nobody by default, and then nothing is measured.
+    pub fn observer(self, observer: impl Observer) -> Self {
+        Self { observer: Some(Arc::new(observer)), ..self }
+    }
+
     /// The dispatcher, checked.
     ///
     /// # Errors
@@ -214,6 +222,7 @@ impl DispatcherBuilder {
             cache: Cache::new(self.cache_bytes, self.snapshots.is_some()),
             snapshots: self.snapshots.map(|snapshots| SnapshotWriter::new(snapshots, self.policy, inner.clone())),
             counters: Counters::default(),
+            observer: self.observer,
             followers: tokio::sync::Semaphore::new(super::wait::FOLLOWERS),
             settings: self.settings,
         });

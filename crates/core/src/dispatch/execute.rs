@@ -181,18 +181,21 @@ impl Inner {
             metadata: Arc::clone(&accepted.metadata),
         };
         let now = context.now;
+        let since = self.watch();
         let decided = self.guarded(&accepted.aggregate, || {
             let entity = slot.lock();
             command.decide(&*entity.state, payload, context)
-        })?;
+        });
         let decided = match decided {
-            Decided::Now(decided) => decided,
-            Decided::Later(deciding) => {
+            Err(panicked) => Err(panicked),
+            Ok(Decided::Now(decided)) => Ok(decided),
+            Ok(Decided::Later(deciding)) => {
                 let deciding = self.guarded_async(&accepted.aggregate, deciding);
-                within(accepted.deadline, "the handler", Box::pin(deciding)).await?
+                within(accepted.deadline, "the handler", Box::pin(deciding)).await
             }
         };
-        match decided {
+        self.tell_decided(since, accepted, command, &decided);
+        match decided? {
             Err(refusal) => Box::pin(self.unless_behind(accepted, &head, refused(&accepted.aggregate, refusal))).await,
             Ok(decision) if decision.events.is_empty() => Box::pin(self.nothing_happened(accepted, slot, &head)).await,
             Ok(decision) => self.append(described, accepted, slot, head, decision, now).await,

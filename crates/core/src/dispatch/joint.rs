@@ -105,16 +105,22 @@ impl Inner {
             metadata: Arc::clone(&job.accepted.metadata),
         };
         let Ok(command) = job.command() else { return joint.alone.push(job) };
+        let since = self.watch();
         let decided = self.guarded(&job.accepted.aggregate, || command.decide(&*joint.state, payload, context));
-        let decision = match decided {
-            Err(panicked) => return joint.told.push(Told { job, outcome: Outcome::Failure(panicked) }),
+        let decided = match decided {
+            Err(panicked) => Err(panicked),
             // Not for company; its payload is read again.
             Ok(Decided::Later(_)) => return joint.alone.push(job),
-            Ok(Decided::Now(Err(refusal))) => {
+            Ok(Decided::Now(decided)) => Ok(decided),
+        };
+        self.tell_decided(since, &job.accepted, command, &decided);
+        let decision = match decided {
+            Err(panicked) => return joint.told.push(Told { job, outcome: Outcome::Failure(panicked) }),
+            Ok(Err(refusal)) => {
                 let outcome = Outcome::Failure(refused(&job.accepted.aggregate, refusal));
                 return joint.told.push(Told { job, outcome });
             }
-            Ok(Decided::Now(Ok(decision))) => decision,
+            Ok(Ok(decision)) => decision,
         };
         let events = new_events(&job.accepted, &decision, now);
         if joint.events.len() + events.len() > MAX_EVENTS_PER_APPEND {

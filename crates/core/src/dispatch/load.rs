@@ -27,15 +27,16 @@ impl Inner {
     /// The aggregate, read from the store.
     pub(super) async fn load_anew(&self, described: &AggregateType, aggregate: &AggregateId) -> Result<Slot, Failure> {
         self.counters.cache_misses.add(1);
-        let slot = match self.snapshots.as_ref() {
+        let since = self.watch();
+        let loaded = match self.snapshots.as_ref() {
             None => {
                 let slot = Slot::new(Entity::new(described, aggregate));
-                self.catch_up(described, aggregate, &slot, Freshness::Fast).await?;
-                slot
+                self.catch_up(described, aggregate, &slot, Freshness::Fast).await.map(|_| slot)
             }
-            Some(snapshots) => self.load_with(snapshots, described, aggregate).await?,
+            Some(snapshots) => self.load_with(snapshots, described, aggregate).await,
         };
-        let slot = self.cache.put(aggregate, slot);
+        self.tell_loaded(since, aggregate, &loaded);
+        let slot = self.cache.put(aggregate, loaded?);
         if let Some(snapshots) = &self.snapshots {
             snapshots.start();
             self.snapshot_evicted(snapshots);

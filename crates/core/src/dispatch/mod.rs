@@ -14,6 +14,7 @@ mod job;
 mod joint;
 mod lane;
 mod load;
+mod observer;
 mod query;
 mod replay;
 mod snapshot;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 pub use build::{BuildError, DispatcherBuilder};
 pub use execute::PendingCommand;
+pub use observer::{LoadedTo, ObservedDecision, ObservedLoad, Observer};
 use stats::Counters;
 pub use stats::DispatchStats;
 use tokio::sync::Semaphore;
@@ -60,6 +62,7 @@ struct Inner {
     snapshots: Option<writer::SnapshotWriter>,
     followers: Semaphore,
     counters: Counters,
+    observer: Option<Arc<dyn Observer>>,
     settings: build::Settings,
 }
 

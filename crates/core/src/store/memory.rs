@@ -112,7 +112,7 @@ impl Journal {
         let command = |place: &usize| &self.event(*place).event.metadata.command_id;
         let stored = &own.places[*start..];
         let count = stored.iter().take_while(|place| command(place) == command(&stored[0])).count();
-        Some(Appended { head: self.head_at(&own.places[..start + count]), duplicate: true })
+        Some(Appended::before(self.head_at(&own.places[..start + count])))
     }
 
     fn append(&mut self, append: Append, at: DateTime<Utc>) -> Result<Appended, AppendError> {
@@ -139,7 +139,7 @@ impl Journal {
             self.events.push(StoredEvent { at, event });
             sequences.push(sequence);
         }
-        Ok(Appended { head: head.after(sequences.into_iter()), duplicate: false })
+        Ok(Appended::new(head.after(sequences.into_iter())))
     }
 
     /// The place in `events` a subscription starts at.
@@ -162,7 +162,7 @@ impl EventStore for MemoryStore {
 
     async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         if append.events.is_empty() {
-            return Ok(Appended { head: append.head, duplicate: false });
+            return Ok(Appended::new(append.head));
         }
         if append.events.len() > MAX_EVENTS_PER_APPEND {
             let what = format!("{} events at once; at most {MAX_EVENTS_PER_APPEND} are allowed", append.events.len());

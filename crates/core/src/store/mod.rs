@@ -9,6 +9,8 @@ mod head;
 mod memory;
 mod snapshot;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
@@ -18,7 +20,7 @@ pub use head::{Head, MAX_PREVIOUS};
 pub use memory::MemoryStore;
 pub use snapshot::{MemorySnapshots, SnapshotStore};
 
-use crate::{AggregateId, NewEvent, RecordedEvent, Revision};
+use crate::{AggregateId, Metadata, NewEvent, RecordedEvent, Revision};
 
 /// The most events one append may have; JetStream takes no larger atomic batch (ADR-50).
 pub const MAX_EVENTS_PER_APPEND: usize = 1000;
@@ -114,6 +116,31 @@ pub struct Appended {
     pub head: Head,
     /// Whether the events had been stored before, by an earlier attempt at the same append.
     pub duplicate: bool,
+    /// Which other appends were stored with this one, all or none of them. None when it was on its own.
+    pub together: Option<Arc<Together>>,
+}
+
+impl Appended {
+    /// Events that were stored on their own.
+    #[must_use]
+    pub fn new(head: Head) -> Self {
+        Self { head, duplicate: false, together: None }
+    }
+
+    /// Events that had been stored before.
+    #[must_use]
+    pub fn before(head: Head) -> Self {
+        Self { duplicate: true, ..Self::new(head) }
+    }
+}
+
+/// Appends that a store put into one batch; for those who look on.
+#[derive(Debug, Clone)]
+pub struct Together {
+    /// How many.
+    pub appends: usize,
+    /// The metadata of those whose command is part of a recorded trace.
+    pub traced: Vec<Arc<Metadata>>,
 }
 
 /// Which events to read.

@@ -82,7 +82,7 @@ impl StormyStore {
                     events.truncate(1);
                     self.inner.append(Append { events, ..append }).await?;
                 }
-                Ok(Appended { head: head.after(ends.into_iter()), duplicate: false })
+                Ok(Appended::new(head.after(ends.into_iter())))
             }
             Lie::Twice => {
                 let appended = self.inner.append(append).await?;

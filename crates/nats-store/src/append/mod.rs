@@ -5,9 +5,10 @@ mod oversized;
 mod publish;
 mod settle;
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::store::{Append, AppendError, Appended, Head, StoreError};
+use headwater_core::store::{Append, AppendError, Appended, Head, StoreError, Together};
 use headwater_core::{Revision, Sequence};
 
 pub(crate) use self::message::EventMessage;
@@ -23,7 +24,7 @@ impl Journal {
     /// Appends events to one aggregate, all or none.
     pub(crate) async fn append(&self, append: Append) -> Result<Appended, AppendError> {
         if append.events.is_empty() {
-            return Ok(Appended { head: append.head, duplicate: false });
+            return Ok(Appended::new(append.head));
         }
         let count = append.events.len();
         let outcome = self.append_events(&append).await;
@@ -57,7 +58,7 @@ impl Journal {
         let limits = SizeLimits { event: self.config.max_event_size, message: connection.borrowed().1.max_payload() };
         let messages = message::messages(&self.subjects, append, limits)?;
         match self.send(append, messages, self.config.ack_timeout.get()).await {
-            Published::Stored { last } => Ok(stored(append, last)),
+            Published::Stored { last, together } => Ok(stored(append, last, together)),
             // Rare, and large: what most appends never need takes no room in their future.
             doubtful => Box::pin(self.settle(append, limits, doubtful)).await,
         }
@@ -77,11 +78,11 @@ fn holds_together(head: &Head) -> bool {
 }
 
 /// An append whose last event was just stored at the sequence `last`.
-fn stored(append: &Append, last: u64) -> Appended {
+fn stored(append: &Append, last: u64, together: Option<Arc<Together>>) -> Appended {
     let count = append.events.len();
     let first = last.saturating_sub(count as u64 - 1);
     let sequences = (0..count).map(|place| Sequence::new(first + place as u64));
-    Appended { head: append.head.after(sequences), duplicate: false }
+    Appended { together, ..Appended::new(append.head.after(sequences)) }
 }
 
 fn conflict(append: &Append, actual: Option<Revision>) -> AppendError {

@@ -2,9 +2,10 @@
 //!
 //! What is sent here may belong to several aggregates; each aggregate's first message carries its own expectation.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_core::store::StoreError;
+use headwater_core::store::{StoreError, Together};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
@@ -21,6 +22,8 @@ pub(crate) enum Published {
     Stored {
         /// The last one's sequence.
         last: u64,
+        /// With which other appends.
+        together: Option<Arc<Together>>,
     },
     /// Nothing is stored now, because a message with the same id stands at this sequence.
     Duplicate {
@@ -143,7 +146,7 @@ fn read_ack(stream: &str, payload: &[u8], batch: Option<(&str, usize)>) -> Publi
     if batch.is_some_and(|(id, count)| ack.batch.as_deref() != Some(id) || ack.count != Some(count)) {
         return Published::Lost(StoreError::new("the server did not acknowledge the batch as one"));
     }
-    Published::Stored { last: ack.seq }
+    Published::Stored { last: ack.seq, together: None }
 }
 
 #[derive(Deserialize)]
@@ -208,11 +211,11 @@ mod tests {
     fn an_acknowledgement_is_believed_only_if_it_is_ours_and_whole() {
         let ack = |text: &str, batch| read_ack("RECEIPTS_JOURNAL", text.as_bytes(), batch);
         let batch = Some(("b1", 3));
-        assert!(matches!(ack(r#"{"stream":"RECEIPTS_JOURNAL","seq":7}"#, None), Published::Stored { last: 7 }));
+        assert!(matches!(ack(r#"{"stream":"RECEIPTS_JOURNAL","seq":7}"#, None), Published::Stored { last: 7, .. }));
         let duplicate = r#"{"stream":"RECEIPTS_JOURNAL","seq":7,"duplicate":true}"#;
         assert!(matches!(ack(duplicate, None), Published::Duplicate { sequence: 7 }));
         let whole = r#"{"stream":"RECEIPTS_JOURNAL","seq":7,"batch":"b1","count":3}"#;
-        assert!(matches!(ack(whole, batch), Published::Stored { last: 7 }));
+        assert!(matches!(ack(whole, batch), Published::Stored { last: 7, .. }));
         // A server that knows no batches acknowledges the last message alone.
         for partial in [
             r#"{"stream":"RECEIPTS_JOURNAL","seq":7}"#,

@@ -106,7 +106,7 @@ impl<'a> Settlement<'a> {
 
     async fn judge(&mut self, published: Published) -> Step {
         match published {
-            Published::Stored { last } => Step::Done(Ok(stored(self.append, last))),
+            Published::Stored { last, together } => Step::Done(Ok(stored(self.append, last, together))),
             Published::Duplicate { sequence } => self.duplicate(sequence).await,
             Published::Refused(Refusal::Moved) => self.moved().await,
             Published::Refused(Refusal::InProcess) => {
@@ -138,7 +138,7 @@ impl<'a> Settlement<'a> {
     /// be seen that it is the same event.
     async fn duplicate(&mut self, sequence: u64) -> Step {
         match self.ours_at(sequence).await {
-            Ok(Some(head)) => Step::Done(Ok(Appended { head, duplicate: true })),
+            Ok(Some(head)) => Step::Done(Ok(Appended::before(head))),
             Ok(None) => Step::Done(Err(self.foreign_id(&format!("the message at sequence {sequence} has it")))),
             Err(error) => {
                 self.unsure = true;
@@ -151,7 +151,7 @@ impl<'a> Settlement<'a> {
     async fn moved(&mut self) -> Step {
         self.contended = true;
         match self.look_up(self.append.head.revision()).await {
-            Ok(Found::Ours(head)) => Step::Done(Ok(Appended { head, duplicate: true })),
+            Ok(Found::Ours(head)) => Step::Done(Ok(Appended::before(head))),
             Ok(Found::Others(actual)) => Step::Done(Err(conflict(self.append, Some(actual)))),
             Ok(Found::Nothing) => Step::Again(StoreError::new("the end of the history could not be made out")),
             // Refused it is, and the events it names are not known to be stored by anybody.
@@ -164,7 +164,7 @@ impl<'a> Settlement<'a> {
     async fn known(&mut self) -> Step {
         self.misses += 1;
         match self.look_up(Revision::ZERO).await {
-            Ok(Found::Ours(head)) => Step::Done(Ok(Appended { head, duplicate: true })),
+            Ok(Found::Ours(head)) => Step::Done(Ok(Appended::before(head))),
             Ok(_) if self.unsure || self.misses < MOST_MISSES => {
                 Step::Again(StoreError::new("a repeated append is not to be found yet"))
             }
@@ -182,7 +182,7 @@ impl<'a> Settlement<'a> {
             return Step::Done(Err(self.give_up(error)));
         }
         match self.look_up(self.append.head.revision()).await {
-            Ok(Found::Ours(head)) => Step::Done(Ok(Appended { head, duplicate: true })),
+            Ok(Found::Ours(head)) => Step::Done(Ok(Appended::before(head))),
             Ok(Found::Others(actual)) => Step::Done(Err(conflict(self.append, Some(actual)))),
             Ok(Found::Nothing) | Err(_) => Step::Done(Err(self.give_up(error))),
         }
@@ -196,7 +196,7 @@ impl<'a> Settlement<'a> {
             return Step::Again(error);
         }
         match self.look_up(self.append.head.revision()).await {
-            Ok(Found::Ours(head)) => Step::Done(Ok(Appended { head, duplicate: true })),
+            Ok(Found::Ours(head)) => Step::Done(Ok(Appended::before(head))),
             Ok(Found::Others(actual)) => Step::Done(Err(conflict(self.append, Some(actual)))),
             Ok(Found::Nothing) | Err(ReadError::Unavailable(_)) => Step::Again(error),
             Err(broken) => self.unsettled(broken),

@@ -11,10 +11,11 @@
 mod model;
 mod turn;
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
-use headwater_core::AggregateId;
 use headwater_core::store::{Append, Head, StoreError};
+use headwater_core::{AggregateId, Metadata};
+use headwater_nats::telemetry::context::is_sampled;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -45,6 +46,8 @@ pub(crate) struct Member {
     pub(crate) aggregate: AggregateId,
     pub(crate) head: Head,
     pub(crate) messages: Vec<EventMessage>,
+    /// What travels beside its command, when that is part of a recorded trace.
+    pub(crate) traced: Option<Arc<Metadata>>,
     pub(crate) answer: oneshot::Sender<Published>,
 }
 
@@ -106,13 +109,20 @@ impl Journal {
 
     async fn join(&self, append: &Append, messages: Vec<EventMessage>) -> Published {
         let (answer, answered) = oneshot::channel();
-        let member = Member { aggregate: append.aggregate.clone(), head: append.head.clone(), messages, answer };
+        let (aggregate, head, traced) = (append.aggregate.clone(), append.head.clone(), traced(append));
+        let member = Member { aggregate, head, messages, traced, answer };
         if self.group.queue.send(member).await.is_err() {
             return Published::NotSent(StoreError::new("the journal is closed"));
         }
         // The task answers every member; it only goes away with the store, and an append may be under way then.
         answered.await.unwrap_or_else(|_| Published::Lost(StoreError::new("the journal was closed")))
     }
+}
+
+/// What travels beside the append's command, when that is part of a recorded trace.
+fn traced(append: &Append) -> Option<Arc<Metadata>> {
+    let metadata = &append.events.first()?.metadata;
+    metadata.traceparent.as_deref().is_some_and(is_sampled).then(|| Arc::clone(metadata))
 }
 
 impl Waiting {

@@ -1,10 +1,11 @@
 //! One turn of the committer: who comes along, the batch, and who is to blame when it is refused.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use headwater_core::AggregateId;
-use headwater_core::store::{Freshness, MAX_EVENTS_PER_APPEND, StoreError};
+use headwater_core::store::{Freshness, MAX_EVENTS_PER_APPEND, StoreError, Together};
 use tokio::sync::mpsc;
 
 use super::Member;
@@ -62,7 +63,7 @@ impl Turn {
             let messages: Vec<&EventMessage> = self.members.iter().flat_map(|member| member.messages.iter()).collect();
             let published = journal.publish_batch(&messages, journal.config.ack_timeout.get()).await;
             match published {
-                Published::Stored { last } => {
+                Published::Stored { last, .. } => {
                     journal.counters.grouped.add(self.members.len());
                     self.stored(last);
                     return round == 1;
@@ -103,11 +104,20 @@ impl Turn {
 
     fn stored(self, last: u64) {
         let mut end = last.saturating_sub(self.messages() as u64);
+        let together = self.together();
         for member in self.members {
             end += member.messages.len() as u64;
             // Whoever does not listen any more learns it from the history.
-            let _ = member.answer.send(Published::Stored { last: end });
+            let _ = member.answer.send(Published::Stored { last: end, together: together.clone() });
         }
+    }
+
+    /// Who is in the batch; none for one append on its own.
+    fn together(&self) -> Option<Arc<Together>> {
+        (self.members.len() > 1).then(|| {
+            let traced = self.members.iter().filter_map(|member| member.traced.clone()).collect();
+            Arc::new(Together { appends: self.members.len(), traced })
+        })
     }
 
     /// Everybody gets what the server said of the batch as a whole.
@@ -213,7 +223,7 @@ mod tests {
         let (answer, answered) = oneshot::channel();
         let aggregate = AggregateId::new("receipt", id).unwrap();
         let messages = vec![message; messages];
-        (Member { aggregate, head: Head::EMPTY, messages, answer }, answered)
+        (Member { aggregate, head: Head::EMPTY, messages, traced: None, answer }, answered)
     }
 
     fn gather(members: Vec<Member>) -> (Vec<usize>, usize) {

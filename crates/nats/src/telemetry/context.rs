@@ -11,6 +11,9 @@ const LENGTH: usize = 55;
 /// The longest trace context that is read, for versions to come.
 const LONGEST: usize = 128;
 
+/// The longest trace state that is passed on, in bytes; W3C asks for 512 at least.
+const LONGEST_STATE: usize = 1024;
+
 /// Whether `value` is a trace context: `{version}-{trace id}-{parent id}-{flags}`, all lower-case hex; later versions may go
 /// on after another dash.
 #[must_use]
@@ -55,11 +58,12 @@ pub fn extract(headers: &HeaderMap) -> Option<SpanContext> {
     parse(traceparent, tracestate(headers).as_deref())
 }
 
-/// The trace state, which may come in several lines.
+/// The trace state, which may come in several lines. One that is longer than anybody has to pass on is left out.
 fn tracestate(headers: &HeaderMap) -> Option<String> {
     let is_it = |name: &str| name.eq_ignore_ascii_case(header::TRACESTATE);
     let lines = headers.iter().filter(|(name, _)| is_it(AsRef::<str>::as_ref(*name))).flat_map(|(_, values)| values);
-    lines.map(|value| value.as_str().to_owned()).reduce(|state, more| state + "," + &more)
+    let state = lines.map(|value| value.as_str().to_owned()).reduce(|state, more| state + "," + &more);
+    state.filter(|state| state.len() <= LONGEST_STATE)
 }
 
 /// Writes the span into the headers of a request, in place of what was there.

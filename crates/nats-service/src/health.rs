@@ -8,6 +8,7 @@ use headwater_nats::discovery::{Check, Health, HealthStatus};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
+use crate::circuit_breaker::Circuits;
 use crate::instance::{Instance, Phase};
 
 /// How long a check of the store holds good.
@@ -47,7 +48,8 @@ impl Instance {
         let nats =
             if self.connection.healthy() { Check::ok() } else { Check::failed(self.connection.status().to_string()) };
         let store = self.health.store(&**self.dispatcher.store()).await;
-        let checks = BTreeMap::from([("nats".to_owned(), nats), ("store".to_owned(), store)]);
+        let mut checks = BTreeMap::from([("nats".to_owned(), nats), ("store".to_owned(), store)]);
+        checks.extend(self.circuits.iter().flat_map(Circuits::health));
         let mut health = Health::of_checks(self.id.clone(), self.version.clone(), checks);
         if self.phase.get() != Phase::Serving {
             health.status = HealthStatus::Draining;

@@ -14,12 +14,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::about::About;
+use crate::circuit_breaker::Circuits;
 use crate::counters::{Count, Counters};
 use crate::edge::Stack;
 use crate::endpoint::Endpoints;
 use crate::health::HealthCheck;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
+use crate::rate_limit::RateLimiter;
 
 /// One running instance of a service.
 #[derive(Debug)]
@@ -46,6 +48,8 @@ pub(crate) struct Instance {
     pub(crate) stack: Option<Stack>,
     /// Places for requests that layers hold up, or about whose callers somebody is asked, beside those under way.
     pub(crate) waiting: Arc<Semaphore>,
+    pub(crate) rate_limiter: Option<RateLimiter>,
+    pub(crate) circuits: Option<Circuits>,
     /// Every request under way.
     pub(crate) tasks: TaskTracker,
     /// Questions about the instance that wait for something.

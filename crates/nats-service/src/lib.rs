@@ -113,10 +113,12 @@
 //! | [`edge`] | the stages and layers that a request passes, and what then becomes of it |
 //! | `replies`, `outbox` | sending answers |
 //! | `probes` | probes over HTTP, off unless asked for |
+//! | `rate_limit`, `circuit_breaker` | how many requests are taken, and what is left alone because it fails; off unless asked for |
 //! | `control`, `about`, `health`, `counters`, `stats` | what the instance tells about itself |
 #![deny(missing_docs)]
 
 mod about;
+mod circuit_breaker;
 mod control;
 mod counters;
 mod door;
@@ -129,6 +131,7 @@ mod outbox;
 mod presence;
 mod probes;
 mod problem;
+mod rate_limit;
 mod reading;
 mod replies;
 mod requests;
@@ -138,9 +141,11 @@ mod start;
 mod stats;
 mod subscriptions;
 
+pub use circuit_breaker::{CircuitBreaker, CircuitState, CircuitStats, Dependency, DependencyError, Window};
 pub use limits::Limits;
 pub use probes::Probes;
 pub use problem::{Problem, StartError};
+pub use rate_limit::{Rate, RateLimit, RateLimitStats, RefusedStats};
 pub use running::{DrainReport, RunningService, Stopped};
 pub use service::Service;
 pub use stats::{ServiceStats, StrayStats};

@@ -34,6 +34,10 @@ impl Problems {
         self.0.push(Problem { setting: setting.into(), value, reason: reason.into() });
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Fine, or every problem there is up to now.
     pub(crate) fn none(&mut self) -> Result<(), StartError> {
         if self.0.is_empty() { Ok(()) } else { Err(StartError::Invalid { problems: std::mem::take(&mut self.0) }) }

@@ -9,9 +9,11 @@ use headwater_core::store::{EventStore, SnapshotStore};
 use headwater_core::{AggregateType, Clock, DescribeError, Described};
 use headwater_nats::discovery::Metadata;
 
+use crate::circuit_breaker::{CircuitBreaker, Dependency};
 use crate::edge::{Answer, At, Layers, Next, Request};
 use crate::limits::Limits;
 use crate::probes::Probes;
+use crate::rate_limit::RateLimit;
 
 /// The queue group of a service that names none, as ADR-32 has it.
 const DEFAULT_QUEUE_GROUP: &str = "q";
@@ -30,6 +32,9 @@ pub struct Service {
     pub(crate) drain_timeout: Duration,
     pub(crate) has_snapshots: bool,
     pub(crate) probes: Option<Probes>,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) circuit_breaker: Option<CircuitBreaker>,
+    pub(crate) dependencies: Vec<Dependency>,
     pub(crate) layers: Layers,
     pub(crate) tune: Vec<Tune>,
 }
@@ -52,6 +57,9 @@ impl Service {
             drain_timeout: Duration::from_secs(10),
             has_snapshots: false,
             probes: None,
+            rate_limit: RateLimit::default(),
+            circuit_breaker: None,
+            dependencies: Vec::new(),
             layers: Layers::default(),
             tune: Vec::new(),
         }
@@ -165,6 +173,25 @@ impl Service {
     /// default.
     pub fn probes(mut self, probes: Probes) -> Self {
         self.probes = Some(probes);
+        self
+    }
+
+    /// Takes only so many requests in so much time. Off by default.
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = limit;
+        self
+    }
+
+    /// Leaves the event store alone for a while when it fails or has become slow, and turns requests away meanwhile. Off by
+    /// default.
+    pub fn circuit_breaker(mut self, breaker: CircuitBreaker) -> Self {
+        self.circuit_breaker = Some(breaker);
+        self
+    }
+
+    /// Shows in statistics and health how the circuit of something is that handlers ask. They are given a clone of it.
+    pub fn dependency(mut self, dependency: &Dependency) -> Self {
+        self.dependencies.push(dependency.clone());
         self
     }
 

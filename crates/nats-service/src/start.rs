@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::about::About;
+use crate::circuit_breaker::Circuits;
 use crate::counters::Count;
 use crate::endpoint::Endpoints;
 use crate::health::HealthCheck;
@@ -25,6 +26,7 @@ use crate::outbox::Outbox;
 use crate::presence::Presence;
 use crate::probes::Open;
 use crate::problem::{Problems, StartError};
+use crate::rate_limit::RateLimiter;
 use crate::running::RunningService;
 use crate::service::{Service, Tune};
 use crate::subscriptions::Subscriptions;
@@ -84,10 +86,14 @@ impl Service {
         if let Some(probes) = &self.probes {
             probes.check(&mut problems);
         }
+        let described: Option<Vec<_>> = self.types.iter().map(|described| described.as_ref().ok()).collect();
+        self.rate_limit.check(described.as_deref(), &mut problems);
+        let circuits = Circuits::of(self.circuit_breaker, &self.dependencies, &mut problems);
         if self.store.is_none() {
             problems.add("store", &"", "a service needs an event store");
         }
-        let dispatcher = self.store.map(|store| dispatcher(store, self.types, self.tune, &self.limits, &mut problems));
+        let store = self.store.map(|store| circuits.iter().fold(store, |store, circuits| circuits.guard(store)));
+        let dispatcher = store.map(|store| dispatcher(store, self.types, self.tune, &self.limits, &mut problems));
         problems.none()?;
         let (Some(name), Some(Some(dispatcher))) = (name, dispatcher) else {
             unreachable!("without problems there are a name and a dispatcher");
@@ -109,6 +115,7 @@ impl Service {
         let group = self.queue_group.as_deref().unwrap_or_default();
         let listed = endpoints.iter().map(|endpoint| endpoint.info(group)).collect();
         let about = About::new(identity, &self.description, listed, contract);
+        let rate_limiter = self.rate_limit.is_on().then(|| RateLimiter::start(self.rate_limit, &subjects));
         let (generation, client) = connection.current();
         Ok(Instance {
             id,
@@ -119,6 +126,8 @@ impl Service {
             queries: Arc::new(Semaphore::new(self.limits.in_flight)),
             waiting: Arc::new(Semaphore::new(self.limits.waiting())),
             stack: self.layers.stack(),
+            rate_limiter,
+            circuits,
             limits: self.limits,
             started: Utc::now(),
             endpoints,
@@ -145,6 +154,8 @@ impl Service {
             ("queue-group", self.queue_group.is_some()),
             ("snapshots", self.has_snapshots),
             ("probes", self.probes.is_some()),
+            ("rate-limit", self.rate_limit.is_on()),
+            ("circuit-breaker", self.circuit_breaker.is_some() || !self.dependencies.is_empty()),
             ("layers", !self.layers.is_empty()),
         ];
         features.into_iter().filter_map(|(feature, is_on)| is_on.then_some(feature)).collect()

@@ -1,5 +1,6 @@
 //! What an instance has done, in numbers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
@@ -9,7 +10,9 @@ use headwater_nats::discovery::{EndpointStats, Stats};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::circuit_breaker::{CircuitStats, Circuits};
 use crate::instance::Instance;
+use crate::rate_limit::{RateLimitStats, RateLimiter};
 
 /// What an instance has done since it started.
 #[derive(Debug, Clone, Serialize)]
@@ -27,6 +30,12 @@ pub struct ServiceStats {
     pub dispatch: DispatchStats,
     /// What the event store says of itself: for the one on JetStream its appends, and how it groups them.
     pub store: Value,
+    /// What the rate limits have decided; none when there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<RateLimitStats>,
+    /// How the circuits are, by name: `store` is the event store's, others are those of dependencies. Empty when there are none.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub circuit_breaker: BTreeMap<String, CircuitStats>,
     /// What has happened to the callers' connection.
     pub connection: ConnectionStats,
 }
@@ -57,6 +66,8 @@ impl Instance {
             strays: self.stray_stats(),
             dispatch: self.dispatcher.stats(),
             store: self.dispatcher.store().stats(),
+            rate_limit: self.rate_limiter.as_ref().map(RateLimiter::stats),
+            circuit_breaker: self.circuits.as_ref().map(Circuits::stats).unwrap_or_default(),
             connection: self.connection.stats(),
         }
     }
@@ -70,6 +81,12 @@ impl Instance {
             "dispatch": self.dispatcher.stats(),
             "store": self.dispatcher.store().stats(),
         });
+        if let Some(limiter) = &self.rate_limiter {
+            answer["data"]["rate_limit"] = json!(limiter.stats());
+        }
+        if let Some(circuits) = &self.circuits {
+            answer["data"]["circuit_breaker"] = json!(circuits.stats());
+        }
         answer
     }
 
@@ -91,6 +108,8 @@ impl Instance {
 
     pub(crate) fn reset_stats(&self) {
         self.endpoints.iter().for_each(|endpoint| endpoint.counters.reset());
+        self.rate_limiter.iter().for_each(RateLimiter::reset_stats);
+        self.circuits.iter().for_each(Circuits::reset_stats);
         let strays = &self.strays;
         strays.unknown.reset();
         [&strays.foreign, &strays.unasked, &strays.unsent].into_iter().for_each(crate::counters::Count::reset);

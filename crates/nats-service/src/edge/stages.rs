@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::request::Place;
 use super::{Caller, Request, Stage};
+use crate::circuit_breaker::Circuits;
 use crate::endpoint::Asks;
 use crate::instance::{Instance, Phase};
 
@@ -37,8 +38,10 @@ impl Stage {
         match self {
             Self::Limits => limits(request).into(),
             Self::Deadline => deadline(request).into(),
-            // Of features that are off.
-            Self::Auth | Self::RateLimit | Self::CircuitBreaker => Passage::On,
+            // Of a feature that is off.
+            Self::Auth => Passage::On,
+            Self::RateLimit => rate_limit(request).into(),
+            Self::CircuitBreaker => circuit_breaker(request).into(),
             Self::Admission => admission(request).into(),
         }
     }
@@ -57,6 +60,14 @@ fn deadline(request: &mut Request) -> Result<(), Failure> {
     let Some(headers) = &request.headers else { return Ok(()) };
     request.deadline = request.ticket.instance.deadline(headers, request.ticket.arrived)?;
     Ok(())
+}
+
+fn rate_limit(request: &Request) -> Result<(), Failure> {
+    request.ticket.instance.rate_limiter.as_ref().map_or(Ok(()), |limiter| limiter.check(request))
+}
+
+fn circuit_breaker(request: &Request) -> Result<(), Failure> {
+    request.ticket.instance.circuits.as_ref().map_or(Ok(()), Circuits::check)
 }
 
 fn admission(request: &mut Request) -> Result<(), Failure> {

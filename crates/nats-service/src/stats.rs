@@ -82,10 +82,10 @@ impl Instance {
             "store": self.dispatcher.store().stats(),
         });
         if let Some(limiter) = &self.rate_limiter {
-            answer["data"]["rate_limit"] = json!(limiter.stats());
+            answer["data"]["rateLimit"] = json!(limiter.stats());
         }
         if let Some(circuits) = &self.circuits {
-            answer["data"]["circuit_breaker"] = json!(circuits.stats());
+            answer["data"]["circuitBreaker"] = json!(circuits.stats());
         }
         answer
     }

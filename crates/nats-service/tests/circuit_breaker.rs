@@ -167,7 +167,7 @@ impl Shop {
     }
 
     async fn told(&self) -> Value {
-        self.caller.ask("$SRV.STATS.tallies", "").await.body["data"]["circuit_breaker"]["store"].clone()
+        self.caller.ask("$SRV.STATS.tallies", "").await.body["data"]["circuitBreaker"]["store"].clone()
     }
 
     async fn health(&self) -> Value {
@@ -223,7 +223,7 @@ async fn a_store_that_fails_is_left_alone_and_callers_are_told_when_it_is_tried_
     let told = shop.told().await;
     assert_eq!((&told["state"], &told["opened"]), (&json!("open"), &json!(1)), "{told:#}");
     assert!(told["refused"].as_u64().unwrap() > 2 && told["failed"].as_u64().unwrap() >= 3, "{told:#}");
-    assert!((1..=700).contains(&told["next_try_ms"].as_u64().unwrap()), "{told:#}");
+    assert!((1..=700).contains(&told["nextTryMs"].as_u64().unwrap()), "{told:#}");
     let health = shop.health().await;
     assert_eq!((&health["status"], &health["checks"]["circuit"]["ok"]), (&json!("degraded"), &json!(false)));
     assert_eq!(shop.service.stats().circuit_breaker["store"].state, CircuitState::Open);
@@ -338,7 +338,7 @@ async fn calls_that_are_given_up_in_time_count_as_nothing() {
     }
     let told = shop.told().await;
     assert_eq!((&told["state"], &told["slow"], &told["failed"]), (&json!("closed"), &json!(0), &json!(0)), "{told:#}");
-    assert!(told["given_up"].as_u64().unwrap() > 0, "{told:#}");
+    assert!(told["givenUp"].as_u64().unwrap() > 0, "{told:#}");
 }
 
 /// What a handler asks, which fails when the test says so.
@@ -393,7 +393,7 @@ async fn a_dependency_of_a_handler_has_a_circuit_of_its_own_that_is_seen_under_i
     .await;
     let asked = outside.asked.load(Ordering::SeqCst);
     assert!(retry_after(&refused) <= 700 * MS);
-    let told = world.caller.ask("$SRV.STATS.tallies", "").await.body["data"]["circuit_breaker"].clone();
+    let told = world.caller.ask("$SRV.STATS.tallies", "").await.body["data"]["circuitBreaker"].clone();
     assert_eq!((&told["price-list"]["state"], &told["store"]), (&json!("open"), &Value::Null), "{told:#}");
     let health = world.caller.ask("tallies.health", "").await.body;
     assert_eq!((&health["status"], &health["checks"]["circuit-price-list"]["ok"]), (&json!("degraded"), &json!(false)));

@@ -23,7 +23,7 @@ async fn limited(limit: RateLimit) -> World {
 }
 
 async fn stats(world: &World) -> Value {
-    world.caller.ask("$SRV.STATS.tallies", "").await.body["data"]["rate_limit"].clone()
+    world.caller.ask("$SRV.STATS.tallies", "").await.body["data"]["rateLimit"].clone()
 }
 
 /// Asks for a command as somebody.

@@ -46,6 +46,7 @@ impl fmt::Display for CircuitState {
 
 /// How a circuit is, and what it has seen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct CircuitStats {
     /// How it is.

@@ -68,6 +68,21 @@ impl Inner {
         time: TimeLimit,
         read: impl Fn(&Message) -> Result<T, ReplyError>,
     ) -> Result<T, CallError> {
+        let Some(telemetry) = &self.telemetry else { return self.tries(outgoing, stake, time, read).await };
+        let mut traced = outgoing.clone();
+        let calling = telemetry.begin(&mut traced, &self.wire.connection);
+        let outcome = Box::pin(self.tries(&traced, stake, time, read)).await;
+        telemetry.end(&calling, outcome.as_ref().err());
+        outcome
+    }
+
+    async fn tries<T>(
+        &self,
+        outgoing: &Outgoing,
+        stake: Stake<'_>,
+        time: TimeLimit,
+        read: impl Fn(&Message) -> Result<T, ReplyError>,
+    ) -> Result<T, CallError> {
         let Ok(_permit) = timeout(time.left(), self.in_flight.acquire()).await else {
             return Err(CallError::NotSent("too many calls of this client are waiting for replies".to_owned()));
         };

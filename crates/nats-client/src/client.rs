@@ -7,9 +7,11 @@ use headwater_core::call::Transport;
 use headwater_core::{Name, NameError};
 use headwater_nats::connect::{ConnectError, Connection, NatsConfig};
 use headwater_nats::subject::Subjects;
+use headwater_nats::telemetry::Telemetry;
 use tokio::sync::Semaphore;
 
 use crate::attempt::Wire;
+use crate::telemetry::ClientTelemetry;
 use crate::{Credentials, Discovery, RetryPolicy};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,6 +35,7 @@ pub(crate) struct Inner {
     pub(crate) timeout: Duration,
     pub(crate) in_flight: Semaphore,
     pub(crate) credentials: Option<Credentials>,
+    pub(crate) telemetry: Option<ClientTelemetry>,
 }
 
 /// Why there is no client.
@@ -111,6 +114,7 @@ pub struct NatsClientBuilder {
     reconnect_grace: Duration,
     max_in_flight: usize,
     credentials: Option<Credentials>,
+    telemetry: Option<Telemetry>,
 }
 
 impl NatsClientBuilder {
@@ -123,6 +127,7 @@ impl NatsClientBuilder {
             reconnect_grace: DEFAULT_RECONNECT_GRACE,
             max_in_flight: DEFAULT_MAX_IN_FLIGHT,
             credentials: None,
+            telemetry: None,
         }
     }
 
@@ -153,6 +158,12 @@ impl NatsClientBuilder {
         Self { credentials: Some(credentials), ..self }
     }
 
+    /// Records traces and metrics for OpenTelemetry: each call with all its tries, as part of the trace that the calling code
+    /// is in. Off by default.
+    pub fn telemetry(self, telemetry: Telemetry) -> Self {
+        Self { telemetry: Some(telemetry), ..self }
+    }
+
     /// The client.
     ///
     /// # Errors
@@ -173,7 +184,9 @@ impl NatsClientBuilder {
     }
 
     fn finish(self) -> NatsClient {
+        let telemetry = self.telemetry.as_ref();
         let inner = Inner {
+            telemetry: telemetry.map(|telemetry| ClientTelemetry::new(telemetry, self.service.clone())),
             wire: Wire::new(self.connection, self.reconnect_grace),
             subjects: Subjects::new(self.service),
             retry: self.retry,

@@ -56,9 +56,11 @@ mod live;
 mod mailbox;
 mod outgoing;
 mod retry;
+mod telemetry;
 mod transport;
 
 pub use client::{ClientError, NatsClient, NatsClientBuilder};
 pub use credentials::{Credentials, TokenProvider};
 pub use discovery::Discovery;
+pub use headwater_nats::telemetry::{ReaderSpans, Telemetry};
 pub use retry::RetryPolicy;

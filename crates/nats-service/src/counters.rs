@@ -85,6 +85,16 @@ impl Counters {
         }
     }
 
+    /// Requests that were turned away: too many, or draining.
+    pub(crate) fn shed(&self) -> u64 {
+        self.shed.get()
+    }
+
+    /// Requests that were answered with this failure.
+    pub(crate) fn answered_with(&self, code: &FailureCode) -> u64 {
+        self.codes[place(code)].get()
+    }
+
     pub(crate) fn requests(&self) -> u64 {
         self.requests.get()
     }

@@ -24,10 +24,12 @@ impl Instance {
             Ok(reply) => reply.clone(),
             Err(why) => return endpoint.counters.unanswerable(why),
         };
+        let headers = message.headers.as_ref();
+        let span = self.telemetry.as_ref().and_then(|telemetry| telemetry.arrived(&endpoint.method, headers));
         let (instance, endpoint) = (Arc::clone(self), Arc::clone(endpoint));
         edge::enter(Request {
             deadline: arrived + self.limits.default_deadline,
-            ticket: Ticket { instance, endpoint, reply, arrived, said: None },
+            ticket: Ticket { instance, endpoint, reply, arrived, said: None, span },
             headers: message.headers,
             body: message.payload,
             caller: None,

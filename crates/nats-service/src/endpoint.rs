@@ -6,6 +6,7 @@ use std::sync::Arc;
 use headwater_core::{AggregateType, Name};
 use headwater_nats::discovery::{EndpointInfo, Metadata, metadata};
 use headwater_nats::subject::{GET, HISTORY, Subjects};
+use headwater_nats::telemetry::Method;
 
 use crate::counters::Counters;
 
@@ -20,6 +21,8 @@ pub(crate) struct Endpoint {
     pub(crate) asks: Asks,
     pub(crate) metadata: Metadata,
     pub(crate) counters: Counters,
+    /// Its name and labels in traces and metrics.
+    pub(crate) method: Method,
 }
 
 /// What a request at an endpoint asks for.
@@ -147,6 +150,7 @@ impl Describe<'_> {
             asks,
             metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
             counters: Counters::default(),
+            method: Method::new(self.subjects.service().as_str(), kind.as_str(), name),
         }
     }
 }

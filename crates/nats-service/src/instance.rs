@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::about::About;
+use crate::auth::Guard;
 use crate::circuit_breaker::Circuits;
 use crate::counters::{Count, Counters};
 use crate::edge::Stack;
@@ -22,6 +23,7 @@ use crate::health::HealthCheck;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::rate_limit::RateLimiter;
+use crate::telemetry::ServiceTelemetry;
 
 /// One running instance of a service.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct Instance {
     pub(crate) health: HealthCheck,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) connection: Connection,
+    /// Traces and metrics.
+    pub(crate) telemetry: Option<Arc<ServiceTelemetry>>,
     pub(crate) link: RwLock<Arc<Link>>,
     pub(crate) strays: Strays,
     pub(crate) outbox: Outbox,
@@ -46,6 +50,8 @@ pub(crate) struct Instance {
     pub(crate) queries: Arc<Semaphore>,
     /// The way through the edge where there are layers.
     pub(crate) stack: Option<Stack>,
+    /// Who asks who is calling, where somebody does.
+    pub(crate) auth: Option<Arc<Guard>>,
     /// Places for requests that layers hold up, or about whose callers somebody is asked, beside those under way.
     pub(crate) waiting: Arc<Semaphore>,
     pub(crate) rate_limiter: Option<RateLimiter>,

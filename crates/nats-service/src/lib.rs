@@ -114,10 +114,12 @@
 //! | `replies`, `outbox` | sending answers |
 //! | `probes` | probes over HTTP, off unless asked for |
 //! | `rate_limit`, `circuit_breaker` | how many requests are taken, and what is left alone because it fails; off unless asked for |
+//! | `telemetry` | traces and metrics, off unless asked for |
 //! | `control`, `about`, `health`, `counters`, `stats` | what the instance tells about itself |
 #![deny(missing_docs)]
 
 mod about;
+pub mod auth;
 mod circuit_breaker;
 mod control;
 mod counters;
@@ -140,8 +142,10 @@ mod service;
 mod start;
 mod stats;
 mod subscriptions;
+mod telemetry;
 
 pub use circuit_breaker::{CircuitBreaker, CircuitState, CircuitStats, Dependency, DependencyError, Window};
+pub use headwater_nats::telemetry::{ReaderSpans, Telemetry};
 pub use limits::Limits;
 pub use probes::Probes;
 pub use problem::{Problem, StartError};

@@ -144,6 +144,9 @@ impl Presence {
         if let Some(probes) = self.probes.take() {
             probes.close().await;
         }
+        if let Some(auth) = &self.instance.auth {
+            auth.stop().await;
+        }
         self.stopped.send_replace(Some(end));
     }
 

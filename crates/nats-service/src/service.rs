@@ -8,7 +8,9 @@ use headwater_core::evolution::{Compatibility, SchemaLock};
 use headwater_core::store::{EventStore, SnapshotStore};
 use headwater_core::{AggregateType, Clock, DescribeError, Described};
 use headwater_nats::discovery::Metadata;
+use headwater_nats::telemetry::Telemetry;
 
+use crate::auth::Auth;
 use crate::circuit_breaker::{CircuitBreaker, Dependency};
 use crate::edge::{Answer, At, Layers, Next, Request};
 use crate::limits::Limits;
@@ -35,7 +37,9 @@ pub struct Service {
     pub(crate) rate_limit: RateLimit,
     pub(crate) circuit_breaker: Option<CircuitBreaker>,
     pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) telemetry: Option<Telemetry>,
     pub(crate) layers: Layers,
+    pub(crate) auth: Option<Auth>,
     pub(crate) tune: Vec<Tune>,
 }
 
@@ -60,7 +64,9 @@ impl Service {
             rate_limit: RateLimit::default(),
             circuit_breaker: None,
             dependencies: Vec::new(),
+            telemetry: None,
             layers: Layers::default(),
+            auth: None,
             tune: Vec::new(),
         }
     }
@@ -192,6 +198,20 @@ impl Service {
     /// Shows in statistics and health how the circuit of something is that handlers ask. They are given a clone of it.
     pub fn dependency(mut self, dependency: &Dependency) -> Self {
         self.dependencies.push(dependency.clone());
+        self
+    }
+
+    /// Asks who is calling, and lets them do only what a rule allows. The user and the tenant of stored events are then the
+    /// verified ones. Off by default: everybody may do everything, and is whom they say they are.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
+    /// Records traces and metrics for OpenTelemetry: each call with what is loaded, decided and appended for it. Off by default.
+    /// Events then name the span that appended them as their `traceparent`, and otherwise the caller's.
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.telemetry = Some(telemetry);
         self
     }
 

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::about::About;
+use crate::auth::Guard;
 use crate::circuit_breaker::Circuits;
 use crate::counters::Count;
 use crate::endpoint::Endpoints;
@@ -30,6 +31,7 @@ use crate::rate_limit::RateLimiter;
 use crate::running::RunningService;
 use crate::service::{Service, Tune};
 use crate::subscriptions::Subscriptions;
+use crate::telemetry::ServiceTelemetry;
 
 /// How long the server may take to work off the subscriptions.
 const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(5);
@@ -53,6 +55,12 @@ impl Service {
             Some(probes) => Some(probes.open(&instance).await?),
             None => None,
         };
+        if let Some(auth) = &instance.auth {
+            auth.watch();
+        }
+        if let Some(telemetry) = &instance.telemetry {
+            telemetry.observe(&instance);
+        }
         let mut violations = instance.connection.permission_violations();
         let link = instance.relink();
         let subscribing = instance.connection.guard(Subscriptions::make(&instance, &link.client, true)).await?;
@@ -93,7 +101,16 @@ impl Service {
             problems.add("store", &"", "a service needs an event store");
         }
         let store = self.store.map(|store| circuits.iter().fold(store, |store, circuits| circuits.guard(store)));
-        let dispatcher = store.map(|store| dispatcher(store, self.types, self.tune, &self.limits, &mut problems));
+        let telemetry = self.telemetry.as_ref().zip(name.clone()).zip(store.as_ref());
+        let telemetry =
+            telemetry.map(|((telemetry, name), store)| ServiceTelemetry::new(telemetry, name, store.name()));
+        let (store, mut tune) = (store, self.tune);
+        let store = store.map(|store| telemetry.iter().fold(store, |store, telemetry| telemetry.watch_store(store)));
+        if let Some(telemetry) = &telemetry {
+            let observer = telemetry.observer(self.types.iter().flatten());
+            tune.push(Box::new(move |dispatcher| dispatcher.observer(observer)));
+        }
+        let dispatcher = store.map(|store| dispatcher(store, self.types, tune, &self.limits, &mut problems));
         problems.none()?;
         let (Some(name), Some(Some(dispatcher))) = (name, dispatcher) else {
             unreachable!("without problems there are a name and a dispatcher");
@@ -104,6 +121,7 @@ impl Service {
         let contract = Contract::of(&name, &self.version, &types);
         let endpoints = Endpoints::of(&subjects, dispatcher.types(), contract.fingerprint());
         self.layers.check(&endpoints, &mut problems);
+        let auth = self.auth.and_then(|auth| Guard::open(auth, &endpoints, &mut problems));
         problems.none()?;
         let id = Uuid::now_v7().simple().to_string();
         let mut own = self.metadata;
@@ -126,6 +144,7 @@ impl Service {
             queries: Arc::new(Semaphore::new(self.limits.in_flight)),
             waiting: Arc::new(Semaphore::new(self.limits.waiting())),
             stack: self.layers.stack(),
+            auth: auth.map(Arc::new),
             rate_limiter,
             circuits,
             limits: self.limits,
@@ -135,6 +154,7 @@ impl Service {
             health: HealthCheck::default(),
             dispatcher,
             connection,
+            telemetry,
             link: RwLock::new(Arc::new(Link { generation, client })),
             strays: Strays::default(),
             outbox: Outbox::default(),
@@ -154,8 +174,10 @@ impl Service {
             ("queue-group", self.queue_group.is_some()),
             ("snapshots", self.has_snapshots),
             ("probes", self.probes.is_some()),
+            ("telemetry", self.telemetry.is_some()),
             ("rate-limit", self.rate_limit.is_on()),
             ("circuit-breaker", self.circuit_breaker.is_some() || !self.dependencies.is_empty()),
+            ("auth", self.auth.is_some()),
             ("layers", !self.layers.is_empty()),
         ];
         features.into_iter().filter_map(|(feature, is_on)| is_on.then_some(feature)).collect()

@@ -10,6 +10,7 @@ use headwater_nats::discovery::{EndpointStats, Stats};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::auth::{AuthStats, Guard};
 use crate::circuit_breaker::{CircuitStats, Circuits};
 use crate::instance::Instance;
 use crate::rate_limit::{RateLimitStats, RateLimiter};
@@ -36,6 +37,9 @@ pub struct ServiceStats {
     /// How the circuits are, by name: `store` is the event store's, others are those of dependencies. Empty when there are none.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub circuit_breaker: BTreeMap<String, CircuitStats>,
+    /// What auth has done; none when it is off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auth: Option<AuthStats>,
     /// What has happened to the callers' connection.
     pub connection: ConnectionStats,
 }
@@ -68,6 +72,7 @@ impl Instance {
             store: self.dispatcher.store().stats(),
             rate_limit: self.rate_limiter.as_ref().map(RateLimiter::stats),
             circuit_breaker: self.circuits.as_ref().map(Circuits::stats).unwrap_or_default(),
+            auth: self.auth.as_deref().map(Guard::stats),
             connection: self.connection.stats(),
         }
     }
@@ -86,6 +91,9 @@ impl Instance {
         }
         if let Some(circuits) = &self.circuits {
             answer["data"]["circuitBreaker"] = json!(circuits.stats());
+        }
+        if let Some(auth) = &self.auth {
+            answer["data"]["auth"] = json!(auth.stats());
         }
         answer
     }
@@ -110,6 +118,9 @@ impl Instance {
         self.endpoints.iter().for_each(|endpoint| endpoint.counters.reset());
         self.rate_limiter.iter().for_each(RateLimiter::reset_stats);
         self.circuits.iter().for_each(Circuits::reset_stats);
+        if let Some(auth) = &self.auth {
+            auth.reset_stats();
+        }
         let strays = &self.strays;
         strays.unknown.reset();
         [&strays.foreign, &strays.unasked, &strays.unsent].into_iter().for_each(crate::counters::Count::reset);

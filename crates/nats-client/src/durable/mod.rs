@@ -62,6 +62,7 @@ mod reader;
 mod running;
 mod settings;
 mod stats;
+mod telemetry;
 
 use std::future::Future;
 use std::sync::Arc;

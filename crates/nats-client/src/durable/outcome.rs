@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use opentelemetry::context::FutureExt as _;
 use tokio::time::Instant;
 use tracing::{Instrument, debug_span, error, warn};
 
@@ -59,10 +60,23 @@ impl Reader {
             return;
         }
         held.attempts += 1;
+        let processing = self.telemetry.as_ref().map(|telemetry| telemetry.begin(&event, held.attempts));
         let delivery = Delivery { event, attempt: held.attempts, deliveries: held.deliveries };
         let handle = self.handler.clone();
         let handling = caught(move || handle(delivery));
-        self.work.spawn(async move { (sequence, Outcome::Verdict(handling.await)) }.instrument(span));
+        let Some(processing) = processing else {
+            self.work.spawn(async move { (sequence, Outcome::Verdict(handling.await)) }.instrument(span));
+            return;
+        };
+        let watched = async move {
+            let verdict = match processing.span.clone() {
+                None => handling.await,
+                Some(traced) => handling.with_context(traced).await,
+            };
+            processing.ended(&verdict);
+            (sequence, Outcome::Verdict(verdict))
+        };
+        self.work.spawn(watched.instrument(span));
     }
 
     pub(super) async fn done(&mut self, sequence: u64, outcome: Outcome) -> Result<(), ReaderError> {

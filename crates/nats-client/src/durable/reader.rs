@@ -29,6 +29,7 @@ use super::opening::{Known, Opened, open};
 use super::outcome::Outcome;
 use super::settings::Settings;
 use super::stats::{Counters, ReaderState};
+use super::telemetry::ReaderTelemetry;
 
 /// The acknowledgements of JetStream.
 pub(super) const ACK: Bytes = Bytes::from_static(b"+ACK");
@@ -42,6 +43,7 @@ pub(super) struct Reader {
     pub(super) settings: Settings,
     pub(super) handler: Handler,
     pub(super) counters: Arc<Counters>,
+    pub(super) telemetry: Option<Arc<ReaderTelemetry>>,
     pub(super) desk: Desk,
     pub(super) memory: Memory,
     pub(super) way: Way,
@@ -105,7 +107,9 @@ impl Reader {
         counters: Arc<Counters>,
     ) -> Self {
         let now = Instant::now();
+        let telemetry = settings.telemetry.as_ref();
         Self {
+            telemetry: telemetry.map(|told| ReaderTelemetry::new(told, &subjects, &settings.name, &counters)),
             memory: Memory::new(settings.remembered),
             desk: Desk::default(),
             way: Way::Over(None),

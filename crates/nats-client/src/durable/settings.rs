@@ -6,6 +6,7 @@ use headwater_core::store::{EventFilter, StartFrom};
 use headwater_core::{Aggregate, Name};
 use headwater_nats::connect::Connection;
 use headwater_nats::subject::Subjects;
+use headwater_nats::telemetry::Telemetry;
 
 use super::api::Api;
 use super::consumer::Consumer;
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub(super) takeover: Duration,
     pub(super) open_timeout: Duration,
     pub(super) stop_timeout: Duration,
+    pub(super) telemetry: Option<Telemetry>,
 }
 
 /// Collects what a [`DurableReader`] needs; [`build`](Self::build) checks it.
@@ -60,6 +62,7 @@ impl DurableReaderBuilder {
             takeover: Duration::from_secs(10),
             open_timeout: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(20),
+            telemetry: None,
         };
         Self { connection, service, filter: EventFilter::all(), kind_missing: None, settings }
     }
@@ -152,6 +155,13 @@ impl DurableReaderBuilder {
     /// their events are shown to the next reader.
     pub fn stop_timeout(mut self, limit: Duration) -> Self {
         self.settings.stop_timeout = limit;
+        self
+    }
+
+    /// Records traces and metrics for OpenTelemetry: each event in its handler, with a link to the span that appended it or as
+    /// its [child](crate::ReaderSpans::Child). What the handler calls goes on with that trace. Off by default.
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.settings.telemetry = Some(telemetry);
         self
     }
 

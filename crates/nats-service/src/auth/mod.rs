@@ -20,7 +20,7 @@ mod signed;
 mod stats;
 mod watched;
 
-pub(crate) use attribution::attribute;
+pub(crate) use attribution::{attribute, try_attribute};
 pub(crate) use guard::{Checked, Guard};
 pub use own::{Authenticate, Credentials, Denied};
 pub use rules::Rule;

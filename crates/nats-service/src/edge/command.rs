@@ -7,10 +7,14 @@ use futures_util::FutureExt;
 use headwater_core::Failure;
 use headwater_core::call::{CommandReply, RequestMetadata};
 use headwater_core::dispatch::PendingCommand;
+use headwater_nats::telemetry::context::is_traceparent;
 use headwater_nats::{header, reply, request};
+use opentelemetry::context::FutureExt as _;
 
 use super::ticket::{Ticket, identify, ids, panicked};
-use super::{Answer, Request, trace};
+use super::{Answer, Request};
+use crate::auth::attribute;
+use crate::telemetry::traceparent;
 
 /// Reads a command and takes its place in the aggregate's lane; a task of its own sees it through.
 pub(super) fn begin(mut request: Request) {
@@ -18,11 +22,15 @@ pub(super) fn begin(mut request: Request) {
         Ok(submitted) => submitted,
         Err(failure) => return request.ticket.refuse(&failure),
     };
-    let tasks = request.ticket.instance.tasks.clone();
-    tasks.spawn(async move {
+    let (tasks, span) = (request.ticket.instance.tasks.clone(), request.ticket.span.clone());
+    let seen_through = async move {
         let outcome = outcome(&request.ticket, pending).await;
         request.ticket.answer(outcome, Some(&said)).await;
-    });
+    };
+    match span {
+        None => tasks.spawn(seen_through),
+        Some(span) => tasks.spawn(seen_through.with_context(span)),
+    };
 }
 
 /// The same for whoever waits for the answer. The place in the lane is taken before this returns.
@@ -44,9 +52,14 @@ fn submit(request: &mut Request) -> Result<(RequestMetadata, PendingCommand), Fa
     let (instance, endpoint) = (&ticket.instance, &ticket.endpoint);
     instance.limits.request.check_depth(&body)?;
     let mut command = request::read_command(&body, endpoint.aggregate.clone(), endpoint.asks.name())?;
-    let traceparent = headers.as_ref().and_then(|headers| header::get(headers, header::TRACEPARENT));
-    command.metadata.traceparent = traceparent.filter(|value| trace::is_traceparent(value)).map(str::to_owned);
+    let sent = headers.as_ref().and_then(|headers| header::get(headers, header::TRACEPARENT));
+    command.metadata.traceparent = sent.filter(|value| is_traceparent(value)).map(str::to_owned);
+    attribute(request, &mut command.aggregate, &mut command.metadata)?;
     identify(&mut command.metadata);
+    if let (Some(telemetry), Some(span)) = (&instance.telemetry, &ticket.span) {
+        command.metadata.traceparent = traceparent(span).or(command.metadata.traceparent);
+        telemetry.identify(span, &command.aggregate, &command.metadata);
+    }
     let said = ids(&command.metadata);
     ticket.note(&said);
     Ok((said, instance.dispatcher.submit(command, request.deadline)))

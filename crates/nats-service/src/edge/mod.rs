@@ -56,10 +56,11 @@ mod stack;
 mod stage;
 mod stages;
 mod ticket;
-mod trace;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use headwater_core::Failure;
 use tokio::time::timeout_at;
@@ -122,9 +123,13 @@ async fn known(mut request: Request, asking: Asking) -> Result<Request, (Ticket,
     let ticket = &request.ticket;
     let asked = tokio::select! {
         biased;
-        asked = timeout_at(request.deadline, asking) => asked.unwrap_or_else(|_| {
-            Err(Failure::deadline_exceeded("the deadline passed before it was known who is calling"))
-        }),
+        asked = timeout_at(request.deadline, AssertUnwindSafe(asking).catch_unwind()) => match asked {
+            Ok(Ok(asked)) => asked,
+            Ok(Err(panic)) => Err(ticket::panicked(&ticket.endpoint, &*panic)),
+            Err(_) => {
+                Err(Failure::deadline_exceeded("the deadline passed before it was known who is calling"))
+            }
+        },
         // Nothing was begun.
         () = ticket.instance.give_up.cancelled() => Err(ticket.given_up_query()),
     };

@@ -7,10 +7,11 @@ use futures_util::FutureExt;
 use headwater_core::Failure;
 use headwater_core::call::{EntityReply, HistoryReply, QueryReply, RequestMetadata};
 use headwater_nats::{reply, request};
-use tokio::time::Instant;
+use opentelemetry::context::FutureExt as _;
 
-use super::ticket::{Ticket, ids, panicked};
+use super::ticket::{ids, panicked};
 use super::{Answer, Request};
+use crate::auth::{attribute, try_attribute};
 use crate::endpoint::Question;
 
 /// What a query found.
@@ -30,12 +31,16 @@ pub(super) fn begin(mut request: Request, question: Question) {
         return;
     }
     let body = take_body(&mut request);
-    let tasks = request.ticket.instance.tasks.clone();
-    tasks.spawn(async move {
+    let (tasks, span) = (request.ticket.instance.tasks.clone(), request.ticket.span.clone());
+    let answered = async move {
         let mut said = None;
-        let outcome = outcome(&request.ticket, &question, &body, request.deadline, &mut said).await;
+        let outcome = outcome(&request, &question, &body, &mut said).await;
         request.ticket.answer(outcome, said.as_ref()).await;
-    });
+    };
+    match span {
+        None => tasks.spawn(answered),
+        Some(span) => tasks.spawn(answered.with_context(span)),
+    };
 }
 
 /// The same for whoever waits for the answer.
@@ -47,7 +52,7 @@ pub(super) async fn run(mut request: Request, question: Question) -> Answer {
     }
     let body = take_body(&mut request);
     let mut said = None;
-    let outcome = outcome(&request.ticket, &question, &body, request.deadline, &mut said).await;
+    let outcome = outcome(&request, &question, &body, &mut said).await;
     if let Some(said) = said {
         request.ticket.note(&said);
     }
@@ -64,7 +69,8 @@ fn take_body(request: &mut Request) -> Bytes {
 fn get_at_once(request: &Request) -> Option<Bytes> {
     let (ticket, body) = (&request.ticket, &request.body);
     ticket.instance.limits.request.check_depth(body).ok()?;
-    let get = request::read_get(body, ticket.endpoint.aggregate.clone()).ok()?;
+    let mut get = request::read_get(body, ticket.endpoint.aggregate.clone()).ok()?;
+    try_attribute(request, &mut get.aggregate, &mut get.metadata).ok()?;
     let entity = ticket.instance.dispatcher.get_now(&get)?;
     let said = ids(&get.metadata);
     let written = reply::write_entity(&entity, &ticket.served(Some(&said)));
@@ -72,15 +78,15 @@ fn get_at_once(request: &Request) -> Option<Bytes> {
 }
 
 async fn outcome(
-    ticket: &Ticket,
+    request: &Request,
     question: &Question,
     body: &Bytes,
-    deadline: Instant,
     said: &mut Option<RequestMetadata>,
 ) -> Result<Bytes, Failure> {
+    let ticket = &request.ticket;
     tokio::select! {
         biased;
-        done = AssertUnwindSafe(answer(ticket, question, body, deadline, said)).catch_unwind() => {
+        done = AssertUnwindSafe(answer(request, question, body, said)).catch_unwind() => {
             done.unwrap_or_else(|panic| Err(panicked(&ticket.endpoint, &*panic)))
         }
         () = ticket.instance.give_up.cancelled() => Err(ticket.given_up_query()),
@@ -88,13 +94,13 @@ async fn outcome(
 }
 
 async fn answer(
-    ticket: &Ticket,
+    request: &Request,
     question: &Question,
     body: &Bytes,
-    deadline: Instant,
     said: &mut Option<RequestMetadata>,
 ) -> Result<Bytes, Failure> {
-    let found = find(ticket, question, body, deadline, said).await?;
+    let found = find(request, question, body, said).await?;
+    let ticket = &request.ticket;
     let served = ticket.served(said.as_ref());
     let limit = ticket.instance.max_reply();
     let written = match &found {
@@ -111,30 +117,33 @@ async fn answer(
 }
 
 async fn find(
-    ticket: &Ticket,
+    request: &Request,
     question: &Question,
     body: &Bytes,
-    deadline: Instant,
     said: &mut Option<RequestMetadata>,
 ) -> Result<Found, Failure> {
+    let (ticket, deadline) = (&request.ticket, request.deadline);
     let dispatcher = &ticket.instance.dispatcher;
     let kind = ticket.endpoint.aggregate.clone();
     ticket.instance.limits.request.check_depth(body)?;
     match question {
         Question::Get => {
-            let request = request::read_get(body, kind)?;
-            *said = Some(ids(&request.metadata));
-            dispatcher.get(request, deadline).await.map(Found::Entity)
+            let mut query = request::read_get(body, kind)?;
+            *said = Some(ids(&query.metadata));
+            attribute(request, &mut query.aggregate, &mut query.metadata)?;
+            dispatcher.get(query, deadline).await.map(Found::Entity)
         }
         Question::History => {
-            let request = request::read_history(body, kind)?;
-            *said = Some(ids(&request.metadata));
-            dispatcher.history(request, deadline).await.map(Found::History)
+            let mut query = request::read_history(body, kind)?;
+            *said = Some(ids(&query.metadata));
+            attribute(request, &mut query.aggregate, &mut query.metadata)?;
+            dispatcher.history(query, deadline).await.map(Found::History)
         }
         Question::Further(name) => {
-            let request = request::read_query(body, kind, name.as_str())?;
-            *said = Some(ids(&request.metadata));
-            dispatcher.query(request, deadline).await.map(Found::Answer)
+            let mut query = request::read_query(body, kind, name.as_str())?;
+            *said = Some(ids(&query.metadata));
+            attribute(request, &mut query.aggregate, &mut query.metadata)?;
+            dispatcher.query(query, deadline).await.map(Found::Answer)
         }
     }
 }

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use headwater_core::Failure;
 use headwater_core::call::RequestMetadata;
 use headwater_nats::subject::CallKind;
+use opentelemetry::context::FutureExt as _;
 use tokio::task::unconstrained;
 use tokio::time::sleep_until;
 use tower::{BoxError, Service, ServiceExt};
@@ -41,7 +42,11 @@ impl Stack {
         let (said, kind) = (Arc::new(OnceLock::new()), request.kind());
         request.ticket.said = Some(Arc::clone(&said));
         let ticket = request.ticket.clone();
-        let mut way = Box::pin(AssertUnwindSafe(self.0.oneshot(request)).catch_unwind());
+        let way = AssertUnwindSafe(self.0.oneshot(request)).catch_unwind();
+        let mut way = match ticket.span.clone() {
+            None => way.boxed(),
+            Some(span) => way.with_context(span).boxed(),
+        };
         // As far as it goes, here: requests that no layer holds up reach their lanes in the order in which they arrived.
         match unconstrained(&mut way).now_or_never().map(|done| judge(&ticket, done)) {
             Some(Err(failure)) => ticket.refuse(&failure),

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::request::Place;
 use super::{Caller, Request, Stage};
+use crate::auth::Checked;
 use crate::circuit_breaker::Circuits;
 use crate::endpoint::Asks;
 use crate::instance::{Instance, Phase};
@@ -22,7 +23,6 @@ pub(crate) enum Passage {
     /// It does not.
     Refused(Failure),
     /// It goes on as this caller, when that is known.
-    #[expect(dead_code, reason = "auth is the stage that asks")]
     Asking(BoxFuture<'static, Result<Arc<Caller>, Failure>>),
 }
 
@@ -38,8 +38,7 @@ impl Stage {
         match self {
             Self::Limits => limits(request).into(),
             Self::Deadline => deadline(request).into(),
-            // Of a feature that is off.
-            Self::Auth => Passage::On,
+            Self::Auth => auth(request),
             Self::RateLimit => rate_limit(request).into(),
             Self::CircuitBreaker => circuit_breaker(request).into(),
             Self::Admission => admission(request).into(),
@@ -54,6 +53,18 @@ fn limits(request: &Request) -> Result<(), Failure> {
     }
     limits.check_body(&request.body)?;
     request.headers.as_ref().map_or(Ok(()), check_content_type)
+}
+
+fn auth(request: &mut Request) -> Passage {
+    let Some(guard) = &request.ticket.instance.auth else { return Passage::On };
+    match guard.check(request) {
+        Checked::Known(caller) => {
+            request.caller = Some(caller);
+            Passage::On
+        }
+        Checked::Refused(failure) => Passage::Refused(failure),
+        Checked::Asking(asking) => Passage::Asking(asking),
+    }
 }
 
 fn deadline(request: &mut Request) -> Result<(), Failure> {

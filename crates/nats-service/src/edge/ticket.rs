@@ -8,6 +8,7 @@ use bytes::Bytes;
 use headwater_core::call::RequestMetadata;
 use headwater_core::{CommandId, Failure};
 use headwater_nats::reply::Served;
+use opentelemetry::Context;
 use tokio::time::Instant;
 
 use crate::endpoint::Endpoint;
@@ -23,6 +24,8 @@ pub(crate) struct Ticket {
     pub(crate) arrived: Instant,
     /// What the request says of itself, once it is read; for those that answer before it comes to an end.
     pub(crate) said: Option<Arc<OnceLock<RequestMetadata>>>,
+    /// The span of the call, with telemetry on.
+    pub(crate) span: Option<Context>,
 }
 
 impl Ticket {
@@ -41,10 +44,12 @@ impl Ticket {
         let reply = match outcome {
             Ok(body) => {
                 counters.succeeded(self.arrived.elapsed());
+                self.record(None);
                 Reply::result(body)
             }
             Err(failure) => {
                 counters.failed(&failure, self.arrived.elapsed());
+                self.record(Some(&failure));
                 Reply::failure(&failure, &self.served(said), self.instance.max_reply())
             }
         };
@@ -56,8 +61,16 @@ impl Ticket {
         let sent = self.instance.try_answer(&self.reply, &Reply::result(body));
         if sent {
             self.endpoint.counters.succeeded(self.arrived.elapsed());
+            self.record(None);
         }
         sent
+    }
+
+    /// Ends the call in traces and metrics.
+    fn record(&self, failure: Option<&Failure>) {
+        if let Some(telemetry) = &self.instance.telemetry {
+            telemetry.answered(&self.endpoint.method, self.span.as_ref(), self.arrived, failure);
+        }
     }
 
     /// Notes what the request says of itself, for an answer that does not come from its end.
@@ -84,6 +97,7 @@ impl Ticket {
     /// Sends a failure without waiting for anything: for the loop that takes requests in.
     pub(crate) fn refuse(&self, failure: &Failure) {
         self.endpoint.counters.failed(failure, self.arrived.elapsed());
+        self.record(Some(failure));
         let said = self.said.as_ref().and_then(|said| said.get());
         let reply = Reply::failure(failure, &self.served(said), self.instance.max_reply());
         self.instance.answer_now(&self.reply, &reply);

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use headwater::client::RetryPolicy;
+use headwater::service::{CircuitBreaker, CircuitState};
 use headwater_testkit::{FaultProxy, NatsCluster, TestServer, wait_until};
 use headwater_tests::load::{Load, check_histories};
 use headwater_tests::plain::{add_item, add_items};
@@ -84,6 +85,47 @@ async fn a_journal_that_hangs_is_an_unknown_outcome_in_time_and_the_id_settles_i
 
     storing.server().resume().unwrap();
     settle(&plain, &storing.journal().await).await;
+}
+
+/// The same with the service's circuit around the store: it opens, and nothing that was sent is called unsent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_journal_that_hangs_is_left_alone_and_what_was_sent_to_it_stays_in_doubt_until_it_is_settled() {
+    let site = Site::alone().await;
+    let storing = Site::on(TestServer::start().await);
+    let to_storing = storing.proxy().await;
+    let short = Duration::from_millis(500);
+    let breaker = CircuitBreaker::default().min_calls(2).slow_call(SOON).open(short * 2).trial_calls(1);
+    let starting = site.starting().jetstream_by(&to_storing).service(|service| service.circuit_breaker(breaker));
+    let instance = starting.store(|store| store.ack_timeout(short / 4).settle_timeout(short)).start().await;
+    let plain = site.plain().await;
+    for id in ["order-1", "order-2"] {
+        plain.add(id, "Bread").await.result();
+    }
+    let circuit = || instance.service.stats().circuit_breaker["store"].clone();
+    assert_eq!((circuit().state, circuit().failed), (CircuitState::Closed, 0));
+
+    storing.server().pause().unwrap();
+    ask_in_vain(&plain).await;
+    // Those two failed, and reads that came before count too; more may be needed for half of them to be failures.
+    let refused = wait_until(SOON, "the circuit to open", || async {
+        let answer = plain.add("order-1", "Milk").await;
+        (answer.body["error"]["details"]["reason"] == "circuit-open").then_some(answer)
+    })
+    .await;
+    let error = refused.error(503, "unavailable");
+    assert!((1..=1000).contains(&error["details"]["retryAfterMs"].as_u64().unwrap()), "{error:#}");
+    let start = Instant::now();
+    plain.get("order-1").await.error(503, "unavailable");
+    assert!(start.elapsed() < short, "it is told at once: {:?}", start.elapsed());
+
+    storing.server().resume().unwrap();
+    settle(&plain, &storing.journal().await).await;
+    wait_until(SOON, "the circuit to close", || async {
+        plain.get("order-1").await;
+        plain.add("order-3", "Bread").await;
+        (circuit().state == CircuitState::Closed).then_some(())
+    })
+    .await;
 }
 
 /// One instance that reaches the leader of the journal, and a caller that reaches it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use chrono::{TimeDelta, Utc};
-use headwater::service::Limits;
+use headwater::service::{Limits, Rate, RateLimit};
 use headwater_testkit::{Direction, wait_until};
 use headwater_tests::plain::{add_item, add_items, command_subject, headers, query_subject};
 use headwater_tests::{Answer, Site};
@@ -49,6 +49,7 @@ async fn every_code_of_the_page_is_reached_but_those_that_are_not_built_yet() {
         internal(&site).await,
         unavailable().await,
         outcome_unknown().await,
+        rate_limited().await,
     ];
     let mut reached = BTreeSet::new();
     for answer in answers {
@@ -109,6 +110,21 @@ async fn outcome_unknown() -> Answer {
     let settled = plain.command("add-item", &body).await;
     assert_eq!(settled.result()["revision"], 2);
     assert_eq!(site.journal().await.count().await, 2);
+    answer
+}
+
+/// One more than the burst.
+async fn rate_limited() -> Answer {
+    let site = Site::open().await;
+    let limit = RateLimit::default().command("receipt.add-item", Rate::new(1, Duration::from_secs(3600)));
+    let _instance = site.starting().service(|service| service.rate_limit(limit)).start().await;
+    let plain = site.plain().await;
+    plain.add("order-1", "Tea").await.result();
+    let answer = plain.add("order-2", "Tea").await;
+    let details = &answer.error(429, "rate-limited")["details"];
+    assert_eq!(details["limit"], "command");
+    assert!((1..=3_600_000).contains(&details["retryAfterMs"].as_u64().unwrap()), "{details:#}");
+    assert_eq!(site.journal().await.count().await, 1);
     answer
 }
 

@@ -261,21 +261,26 @@ async fn what_the_service_marks_as_retryable_is_tried_again_with_the_same_id() {
 }
 
 #[tokio::test]
-async fn a_rate_limit_is_waited_out_when_there_is_time_and_reported_when_there_is_not() {
+async fn what_a_service_says_about_the_next_try_is_waited_out_when_there_is_time_and_reported_when_there_is_not() {
     let server = TestServer::start().await;
-    let reply = Reply::failure(&Failure::new(FailureCode::RateLimited, "slow down").detail("retryAfterMs", 300));
-    let _service = Fake::answering(&server.url(), ADD_ITEM, move |number, request| {
-        Some(if number % 2 == 1 { reply.clone() } else { Reply::done(request, 1) })
-    })
-    .await;
-    let client = thrice(&server.url()).await;
-    let start = Instant::now();
-    client.command(add_item(), &within(LONG)).await.unwrap();
-    assert!(start.elapsed() >= 300 * MS, "{:?}", start.elapsed());
-    let start = Instant::now();
-    let error = client.command(add_item(), &within(250 * MS)).await.unwrap_err();
-    assert_eq!(error.failure().unwrap().code, FailureCode::RateLimited);
-    assert!(start.elapsed() < 250 * MS, "the call does not wait for what it cannot wait out");
+    for failure in [
+        Failure::new(FailureCode::RateLimited, "slow down").retry_in(300 * MS),
+        Failure::unavailable("circuit-open", "the store is left alone").retry_in(300 * MS),
+    ] {
+        let reply = Reply::failure(&failure);
+        let _service = Fake::answering(&server.url(), ADD_ITEM, move |number, request| {
+            Some(if number % 2 == 1 { reply.clone() } else { Reply::done(request, 1) })
+        })
+        .await;
+        let client = thrice(&server.url()).await;
+        let start = Instant::now();
+        client.command(add_item(), &within(LONG)).await.unwrap();
+        assert!(start.elapsed() >= 300 * MS, "{:?}", start.elapsed());
+        let start = Instant::now();
+        let error = client.command(add_item(), &within(250 * MS)).await.unwrap_err();
+        assert_eq!(*error.failure().unwrap(), failure);
+        assert!(start.elapsed() < 250 * MS, "the call does not wait for what it cannot wait out");
+    }
 }
 
 #[tokio::test]

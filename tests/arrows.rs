@@ -16,6 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("headwater-nats-service", &["headwater-core", "headwater-nats"]),
     ("headwater-nats-client", &["headwater-core", "headwater-nats"]),
     ("headwater-testkit", &["headwater-core", "headwater-nats"]),
+    // The only one that knows OpenTelemetry's SDK.
+    ("headwater-telemetry", &["headwater-nats"]),
     (
         "headwater",
         &[
@@ -25,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "headwater-nats-client",
             "headwater-nats-service",
             "headwater-nats-store",
+            "headwater-telemetry",
         ],
     ),
     // The demo runs a server of its own, which is the testkit's work.

@@ -106,6 +106,7 @@
 //! |---|---|---|
 //! | `macros` | the derives and `#[aggregate(…)]` | on |
 //! | `nats` | `service`, `nats`, and the NATS parts of `client` and `store` | on |
+//! | `telemetry` | `telemetry`: OpenTelemetry's SDK set up for a program | off |
 #![deny(missing_docs)]
 
 #[doc(hidden)]
@@ -124,6 +125,8 @@ pub use headwater_macros::{Command, Event, Query, Rejection, aggregate};
 pub use headwater_nats as nats;
 #[cfg(feature = "nats")]
 pub use headwater_nats_service as service;
+#[cfg(feature = "telemetry")]
+pub use headwater_telemetry as telemetry;
 
 /// Typed clients over any transport, and the transport over NATS.
 pub mod client {

@@ -15,10 +15,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::pages::{Page, Pages};
+use super::pages::{Page, Pages, Said};
 
 /// Connections at once. Further ones wait in the system's queue; none of these lasts longer than [`CONVERSATION`].
 const MOST_CONNECTIONS: usize = 32;
+
+/// The form of a page of metrics.
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// How long a connection may last.
 const CONVERSATION: Duration = Duration::from_secs(5);
@@ -70,9 +73,8 @@ async fn converse(stream: TcpStream, pages: Arc<Pages>) {
 }
 
 fn answer(request: &Request<Incoming>, pages: &Pages) -> Response<String> {
-    let Some(page) = Page::at(request.uri().path()) else {
-        return respond(StatusCode::NOT_FOUND, problem("there is no such page"));
-    };
+    let not_found = || respond(StatusCode::NOT_FOUND, problem("there is no such page"));
+    let Some(page) = Page::at(request.uri().path()) else { return not_found() };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, problem("probes are read with GET"));
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -81,7 +83,15 @@ fn answer(request: &Request<Incoming>, pages: &Pages) -> Response<String> {
     if !request.body().is_end_stream() {
         return respond(StatusCode::PAYLOAD_TOO_LARGE, problem("a probe has no body"));
     }
-    let health = pages.answer(page);
+    let health = match pages.answer(page) {
+        Said::Nothing => return not_found(),
+        Said::Metrics(text) => {
+            let mut response = respond(StatusCode::OK, text);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROMETHEUS));
+            return response;
+        }
+        Said::Health(health) => health,
+    };
     let status = if health.status == HealthStatus::Ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     respond(status, serde_json::to_string(&health).expect("health is made of texts"))
 }

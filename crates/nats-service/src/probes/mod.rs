@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use self::board::Board;
 use self::look::Watch;
-use self::pages::Pages;
+use self::pages::{Metrics, Pages};
 use crate::instance::Instance;
 use crate::problem::{Problems, StartError};
 
@@ -27,6 +27,7 @@ use crate::problem::{Problems, StartError};
 /// | `/livez` | the instance's own tasks run; never depends on NATS | 503, or nobody listens |
 /// | `/readyz` | the connections are up, the server answers a round trip, the journal is usable, and the instance is not draining | 503 |
 /// | `/startupz` | requests are taken, and the instance has been ready once | 503 |
+/// | `/metrics` | there is a [page](Self::metrics) to show, in the text form of Prometheus | 404 |
 ///
 /// The answer is JSON in the form of `{service}.health`, each check with its name:
 /// `{"status": "ok"|"degraded"|"draining", "instance", "version", "checks": {"nats": {"ok": true}, …}}`. Any other page is 404,
@@ -57,13 +58,14 @@ use crate::problem::{Problems, StartError};
 pub struct Probes {
     address: String,
     journal: Option<Connection>,
+    metrics: Option<Metrics>,
 }
 
 impl Probes {
     /// Answers at `address`: an IP address and a port, as in `127.0.0.1:8080` or `[::]:8080`. Port 0 takes a free port, which
     /// [`RunningService::probes_address`](crate::RunningService::probes_address) tells.
     pub fn at(address: impl fmt::Display) -> Self {
-        Self { address: address.to_string(), journal: None }
+        Self { address: address.to_string(), journal: None, metrics: None }
     }
 
     /// Also looks at the connection that the store uses, as the check `journal-connection`, and has it try again often enough
@@ -71,6 +73,13 @@ impl Probes {
     /// outage comes back when the connection's own settings let it: up to 5 seconds later, by default.
     pub fn journal_connection(mut self, connection: Connection) -> Self {
         self.journal = Some(connection);
+        self
+    }
+
+    /// Answers `/metrics` with what `page` writes, in the text form of Prometheus, each time it is asked. Without it there is no
+    /// such page. `page` is called from the instance's own tasks and must not block; what sets up telemetry has one to offer.
+    pub fn metrics(mut self, page: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Metrics(Arc::new(page)));
         self
     }
 
@@ -90,7 +99,8 @@ impl Probes {
         let (listen, standing) = watch::channel(true);
         let mut tasks = JoinSet::new();
         tasks.spawn(Watch::new(Arc::clone(instance), self.journal, Arc::clone(&board)).run(listen));
-        tasks.spawn(http::serve(listener, Arc::new(Pages::new(Arc::clone(instance), Arc::clone(&board)))));
+        tasks
+            .spawn(http::serve(listener, Arc::new(Pages::new(Arc::clone(instance), Arc::clone(&board), self.metrics))));
         let standing = instance.queue_group.is_some().then_some(standing);
         Ok(Open { address: bound, board, standing, tasks })
     }

@@ -23,6 +23,7 @@ pub(crate) enum Page {
     Live,
     Ready,
     Startup,
+    Metrics,
 }
 
 impl Page {
@@ -31,26 +32,49 @@ impl Page {
             "/livez" => Some(Self::Live),
             "/readyz" => Some(Self::Ready),
             "/startupz" => Some(Self::Startup),
+            "/metrics" => Some(Self::Metrics),
             _ => None,
         }
     }
+}
+
+/// Writes the page of metrics.
+#[derive(Clone)]
+pub(crate) struct Metrics(pub(super) Arc<dyn Fn() -> String + Send + Sync>);
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+/// What a page says.
+pub(crate) enum Said {
+    Health(Health),
+    Metrics(String),
+    /// There is no such page.
+    Nothing,
 }
 
 /// Answers for one instance.
 pub(crate) struct Pages {
     instance: Arc<Instance>,
     board: Arc<Board>,
+    metrics: Option<Metrics>,
     opened: Instant,
 }
 
 impl Pages {
-    pub(crate) fn new(instance: Arc<Instance>, board: Arc<Board>) -> Self {
-        Self { instance, board, opened: Instant::now() }
+    pub(crate) fn new(instance: Arc<Instance>, board: Arc<Board>, metrics: Option<Metrics>) -> Self {
+        Self { instance, board, metrics, opened: Instant::now() }
     }
 
-    /// What a page answers; fine when the status is [`HealthStatus::Ok`].
-    pub(crate) fn answer(&self, page: Page) -> Health {
+    /// What a page answers.
+    pub(crate) fn answer(&self, page: Page) -> Said {
         let checks = match page {
+            Page::Metrics => {
+                return self.metrics.as_ref().map_or(Said::Nothing, |Metrics(page)| Said::Metrics(page()));
+            }
             Page::Live => self.live(),
             Page::Ready => self.ready(),
             Page::Startup => self.startup(),
@@ -59,7 +83,7 @@ impl Pages {
         if page == Page::Ready && self.instance.phase.get() != Phase::Serving {
             health.status = HealthStatus::Draining;
         }
-        health
+        Said::Health(health)
     }
 
     fn live(&self) -> Checks {

@@ -1,0 +1,133 @@
+//! What was set up, and its end.
+
+use std::time::{Duration, Instant};
+
+use headwater_nats::telemetry::{Telemetry, names};
+use opentelemetry::global;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::error::OTelSdkError;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use tracing_opentelemetry::OpenTelemetryLayer;
+use tracing_subscriber::registry::LookupSpan;
+
+use crate::page::Page;
+
+/// How long [`Running`] may take to send what is left when it is dropped.
+const DROPPED_WITHIN: Duration = Duration::from_secs(5);
+
+/// OpenTelemetry at work. When it is dropped, what was recorded and not sent yet is sent, for at most five seconds.
+#[derive(Debug)]
+#[must_use = "dropping it ends the recording"]
+pub struct Running {
+    /// None when the SDK is disabled, and after the end.
+    providers: Option<Providers>,
+    page: Option<Page>,
+}
+
+#[derive(Debug)]
+struct Providers {
+    traces: SdkTracerProvider,
+    metrics: SdkMeterProvider,
+}
+
+/// What was recorded last may be lost.
+#[derive(Debug, thiserror::Error)]
+#[error("the last traces or metrics could not be sent: {0}")]
+pub struct ShutdownError(String);
+
+impl Running {
+    pub(crate) fn new(traces: SdkTracerProvider, metrics: SdkMeterProvider, page: Option<Page>) -> Self {
+        Self { providers: Some(Providers { traces, metrics }), page }
+    }
+
+    pub(crate) fn disabled() -> Self {
+        Self { providers: None, page: None }
+    }
+
+    /// Settings that record with it, for services, clients and durable readers.
+    pub fn settings(&self) -> Telemetry {
+        match &self.providers {
+            None => Telemetry::default().traces(false).metrics(false),
+            Some(Providers { traces, metrics }) => {
+                Telemetry::default().tracer_provider(traces.clone()).meter_provider(metrics.clone())
+            }
+        }
+    }
+
+    /// Makes it the one that everything in the program records with that names no other.
+    pub fn make_global(&self) {
+        if let Some(Providers { traces, metrics }) = &self.providers {
+            global::set_tracer_provider(traces.clone());
+            global::set_meter_provider(metrics.clone());
+        }
+    }
+
+    /// Writes the metrics as Prometheus reads them, each time it is called; nothing unless [`Setup::prometheus`] was asked
+    /// for.
+    ///
+    /// [`Setup::prometheus`]: crate::Setup::prometheus
+    pub fn metrics_page(&self) -> impl Fn() -> String + Clone + Send + Sync + 'static {
+        let page = self.page.clone();
+        move || page.as_ref().map(Page::written).unwrap_or_default()
+    }
+
+    /// Makes spans of the program's own `tracing` spans, in the trace of the call or event that is being handled; none when
+    /// the SDK is disabled. Headwater's own `tracing` spans are for logs and stay out when filtered by their target
+    /// (`headwater_…`).
+    #[must_use]
+    pub fn tracing_layer<S>(&self) -> Option<OpenTelemetryLayer<S, SdkTracer>>
+    where
+        S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+    {
+        let Providers { traces, .. } = self.providers.as_ref()?;
+        Some(OpenTelemetryLayer::new(traces.tracer(names::SCOPE)))
+    }
+
+    /// Sends what was recorded so far.
+    ///
+    /// # Errors
+    /// When not all of it could be sent.
+    pub fn flush(&self) -> Result<(), ShutdownError> {
+        let Some(Providers { traces, metrics }) = &self.providers else { return Ok(()) };
+        both(traces.force_flush(), metrics.force_flush())
+    }
+
+    /// Sends what was recorded and ends the recording, within `limit`. It blocks the thread meanwhile.
+    ///
+    /// # Errors
+    /// When not all of it could be sent in time.
+    pub fn shutdown(mut self, limit: Duration) -> Result<(), ShutdownError> {
+        self.end(limit)
+    }
+
+    fn end(&mut self, limit: Duration) -> Result<(), ShutdownError> {
+        let Some(Providers { traces, metrics }) = self.providers.take() else { return Ok(()) };
+        let until = Instant::now() + limit;
+        // On a thread of its own, because the end of metrics takes no limit.
+        let (told, heard) = std::sync::mpsc::channel();
+        let ending = std::thread::Builder::new().name("telemetry-end".to_owned()).spawn(move || {
+            let _ = told.send(both(metrics.shutdown_with_timeout(limit), Ok(())));
+        });
+        let traced = traces.shutdown_with_timeout(limit);
+        let measured = match ending {
+            Err(error) => Err(ShutdownError(error.to_string())),
+            Ok(_) => heard
+                .recv_timeout(until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1)))
+                .unwrap_or_else(|_| Err(ShutdownError("time ran out".to_owned()))),
+        };
+        both(traced, Ok(())).and(measured)
+    }
+}
+
+fn both(one: Result<(), OTelSdkError>, other: Result<(), OTelSdkError>) -> Result<(), ShutdownError> {
+    one.and(other).map_err(|error| ShutdownError(error.to_string()))
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.end(DROPPED_WITHIN) {
+            tracing::warn!(%error, "telemetry ended early");
+        }
+    }
+}

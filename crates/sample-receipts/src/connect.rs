@@ -1,10 +1,10 @@
 //! From the command line to a connection.
 
-use headwater::client::{ClientError, NatsClient};
+use headwater::client::{ClientError, Credentials, NatsClient, NatsClientBuilder};
 use headwater::nats::connect::{ConnectErrorKind, DEFAULT_SERVER, NatsConfig, ServerUrl};
 use sample_receipts::SERVICE;
 
-use crate::arguments::NatsArguments;
+use crate::arguments::{CallerArguments, NatsArguments};
 use crate::complaint::{Complaint, with_causes};
 
 /// The settings of the command line, and beneath them those of the file, the environment and the `nats` tool.
@@ -33,12 +33,27 @@ pub(crate) fn servers(config: &NatsConfig) -> String {
 }
 
 /// A client of the receipts service.
-pub(crate) async fn client(arguments: &NatsArguments) -> Result<NatsClient, Complaint> {
+pub(crate) async fn client(arguments: &NatsArguments, caller: &CallerArguments) -> Result<NatsClient, Complaint> {
     let config = config(arguments)?.name("receipts client");
-    NatsClient::connect(&config, SERVICE).await.map_err(|error| match &error {
+    let credentials = credentials(caller)?;
+    let set = |client: NatsClientBuilder| match credentials {
+        Some(credentials) => client.credentials(credentials),
+        None => client,
+    };
+    NatsClient::connect_with(&config, SERVICE, set).await.map_err(|error| match &error {
         ClientError::Connect(refused) => unconnected(refused.kind(), &error),
         _ => Complaint::new("the client cannot be made", &error),
     })
+}
+
+/// How the caller proves who they are, if they do.
+fn credentials(caller: &CallerArguments) -> Result<Option<Credentials>, Complaint> {
+    if let Some(path) = &caller.token_file {
+        let token = std::fs::read_to_string(path)
+            .map_err(|error| Complaint::new(&format!("{} cannot be read", path.display()), &error))?;
+        return Ok(Some(Credentials::bearer(token)));
+    }
+    Ok(caller.token.as_ref().map(Credentials::bearer))
 }
 
 /// Why there is no connection, and what to do where there simply is no server.

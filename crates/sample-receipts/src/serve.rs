@@ -17,13 +17,13 @@ pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Resul
     // From here on a signal means "drain", also while starting.
     let stop = signals::stop_requested().map_err(|error| Complaint::new("signals cannot be caught", &error))?;
     tokio::pin!(stop);
-    let ServeArguments { nats, instances, queue_group, store, probes } = arguments;
+    let ServeArguments { nats, instances, queue_group, store, probes, features } = arguments;
     let config = connect::config(&nats)?;
     let journal = match store {
         StoreChoice::Jetstream => Journal::JetStream,
         StoreChoice::Memory => Journal::Memory(MemoryStore::new()),
     };
-    let plan = Plan { instances: instances.get(), queue_group, journal, probes };
+    let plan = Plan { instances: instances.get(), queue_group, journal, probes, features };
     let running = tokio::select! {
         running = service::start(&config, &plan) => running?,
         _ = &mut stop => return Ok(()),

@@ -12,6 +12,7 @@ use headwater::store::{JetStreamSnapshots, JetStreamStore, MemoryStore, Snapshot
 use sample_receipts::domain::Receipt;
 use sample_receipts::{SERVICE, VERSION};
 
+use crate::arguments::FeatureArguments;
 use crate::complaint::Complaint;
 use crate::{connect, schema_lock};
 
@@ -36,6 +37,7 @@ pub(crate) struct Plan {
     pub(crate) journal: Journal,
     /// Where the first instance answers probes.
     pub(crate) probes: Option<SocketAddr>,
+    pub(crate) features: FeatureArguments,
 }
 
 /// One instance with its connections.
@@ -69,6 +71,7 @@ async fn start_one(config: &NatsConfig, plan: &Plan, number: usize) -> Result<Ru
         .aggregate::<Receipt>()
         .schema_lock(schema_lock::released()?, Compatibility::Full)
         .drain_timeout(DRAIN_WITHIN);
+    service = plan.features.switch_on(service);
     if let Some(group) = &plan.queue_group {
         service = service.queue_group(group);
     }

@@ -163,6 +163,28 @@ async fn probes_are_answered_where_it_says_and_notice_that_the_journal_is_gone()
 }
 
 #[tokio::test]
+async fn a_rate_limit_and_a_circuit_breaker_are_flags_and_seen_in_discovery() {
+    let server = TestServer::start().await;
+    let service = serve(&server.url(), &["--rate-limit", "1/1h+2", "--circuit-breaker"]).await;
+    let found = client(&server.url(), "discover --expect 1 --json").await.json();
+    let features = found[0]["metadata"]["features"].as_str().unwrap_or_default();
+    for feature in ["rate-limit", "circuit-breaker"] {
+        assert!(features.split(',').any(|found| found == feature), "{found}");
+    }
+    for _ in 0..2 {
+        client(&server.url(), "add-item order-1 --name Tea --price 1").await.done();
+    }
+    let told = client(&server.url(), "add-item order-1 --name Tea --price 1").await.refused(1);
+    assert!(told.contains("rate-limited"), "{told}");
+    service.signal(Signal::TERM);
+    assert_eq!(service.end().await.0, Some(0));
+
+    let told = run(&["serve", "--nats-url", &server.url(), "--rate-limit", "0/s"]).await;
+    assert_eq!(told.status, Some(1), "{told:?}");
+    assert!(told.stderr.contains("rate_limit.service.rate `0`"), "{told:?}");
+}
+
+#[tokio::test]
 async fn an_address_for_probes_that_is_taken_is_named() {
     let server = TestServer::start().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

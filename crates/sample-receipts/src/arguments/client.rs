@@ -25,8 +25,30 @@ pub(crate) struct ClientArguments {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration, global = true)]
     pub(crate) timeout: Duration,
 
+    #[command(flatten)]
+    pub(crate) caller: CallerArguments,
+
     #[command(subcommand)]
     pub(crate) action: ClientAction,
+}
+
+/// Who calls, for a service that asks. The server's own credentials are another matter.
+#[derive(Args)]
+pub(crate) struct CallerArguments {
+    /// A bearer token that says who calls; safer in HEADWATER_TOKEN or a file, since others see command lines
+    #[arg(long, value_name = "JWT", env = "HEADWATER_TOKEN", hide_env_values = true, global = true, help_heading = "Caller")]
+    pub(crate) token: Option<String>,
+
+    /// A file with such a token
+    #[arg(long, value_name = "FILE", conflicts_with = "token", global = true, help_heading = "Caller")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// Without the token.
+impl std::fmt::Debug for CallerArguments {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallerArguments").field("token_file", &self.token_file).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the program, and how it is written.
 
 mod client;
+mod features;
 mod items;
 mod nats;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use headwater::evolution::Compatibility;
 
 pub(crate) use client::{ClientAction, ClientArguments, CommandOptions, ReadOptions};
+pub(crate) use features::FeatureArguments;
 pub(crate) use nats::NatsArguments;
 
 /// Receipts on NATS: run the service, call it, or watch the whole of it in a demo.
@@ -62,6 +64,9 @@ pub(crate) struct ServeArguments {
     /// take the ports that follow
     #[arg(long, value_name = "ADDR")]
     pub(crate) probes: Option<SocketAddr>,
+
+    #[command(flatten)]
+    pub(crate) features: FeatureArguments,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -41,6 +41,16 @@ fn a_service_has_one_instance_and_a_durable_store_unless_said_otherwise() {
 }
 
 #[test]
+fn features_of_the_service_are_off_unless_asked_for() {
+    let Some(Action::Serve(serve)) = parse("serve").unwrap().action else { panic!("it serves") };
+    assert!(serve.features.rate_limit.is_none() && !serve.features.circuit_breaker);
+    let line = "serve --rate-limit 100/s+20 --circuit-breaker";
+    let Some(Action::Serve(serve)) = parse(line).unwrap().action else { panic!("it serves") };
+    assert!(serve.features.rate_limit.is_some() && serve.features.circuit_breaker);
+    assert!(parse("serve --rate-limit 100").is_err());
+}
+
+#[test]
 fn options_of_every_call_stand_before_or_after_its_name() {
     for line in ["client --json --timeout 2s get order-1", "client get order-1 --json --timeout 2s"] {
         let arguments = client(line);

@@ -11,6 +11,7 @@ use sample_receipts::SERVICE;
 use sample_receipts::domain::{Receipt, ReceiptClient};
 
 use super::stage::Stage;
+use crate::arguments::FeatureArguments;
 use crate::complaint::Complaint;
 use crate::output::note;
 use crate::service::{self, Journal, Plan, Running};
@@ -47,7 +48,13 @@ impl World {
         let server = NatsServer::builder().on_progress(|progress| note(&progress.to_string()));
         let server = server.start().await.map_err(|error| no_server(&error))?;
         let config = NatsConfig::new(&server.url());
-        let plan = Plan { instances: INSTANCES, queue_group: None, journal: Journal::JetStream, probes: None };
+        let plan = Plan {
+            instances: INSTANCES,
+            queue_group: None,
+            journal: Journal::JetStream,
+            probes: None,
+            features: FeatureArguments::default(),
+        };
         let running = service::start(&config, &plan).await?;
         let client = NatsClient::connect(&config.name("receipts client"), SERVICE).await;
         let client = client.map_err(|error| Complaint::new("the client cannot be made", &error))?;

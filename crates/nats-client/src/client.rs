@@ -59,13 +59,26 @@ impl NatsClient {
     /// # Errors
     /// When `service` is not a name, `config` is refused, or no server lets us in.
     pub async fn connect(config: &NatsConfig, service: &str) -> Result<Self, ClientError> {
+        Self::connect_with(config, service, |client| client).await
+    }
+
+    /// The same with settings of one's own, such as [credentials](NatsClientBuilder::credentials).
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect), and when a setting makes no sense.
+    pub async fn connect_with(
+        config: &NatsConfig,
+        service: &str,
+        set: impl FnOnce(NatsClientBuilder) -> NatsClientBuilder,
+    ) -> Result<Self, ClientError> {
         let service = Name::new(service.to_owned())?;
         let connection = Connection::connect(config).await?;
         let builder = Self::builder(connection, service);
-        match config.subscription_capacity {
-            Some(capacity) => builder.max_in_flight(capacity.clamp(1, DEFAULT_MAX_IN_FLIGHT)).build(),
-            None => builder.build(),
-        }
+        let builder = match config.subscription_capacity {
+            Some(capacity) => builder.max_in_flight(capacity.clamp(1, DEFAULT_MAX_IN_FLIGHT)),
+            None => builder,
+        };
+        set(builder).build()
     }
 
     /// A client over a connection that exists, with default settings.

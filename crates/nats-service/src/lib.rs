@@ -112,6 +112,7 @@
 //! | `door`, `endpoint` | messages that are requests, and others; what there is to ask |
 //! | [`edge`] | the stages and layers that a request passes, and what then becomes of it |
 //! | `replies`, `outbox` | sending answers |
+//! | `auth` | who is calling, and what they may do |
 //! | `probes` | probes over HTTP, off unless asked for |
 //! | `rate_limit`, `circuit_breaker` | how many requests are taken, and what is left alone because it fails; off unless asked for |
 //! | `telemetry` | traces and metrics, off unless asked for |

@@ -586,7 +586,7 @@ async fn auth_that_is_on_shows_in_discovery_and_its_numbers_can_be_reset() {
     let info = world.caller.ask_raw("$SRV.INFO.tallies").await;
     assert!(info["metadata"]["features"].as_str().unwrap().split(',').any(|feature| feature == "auth"), "{info:#}");
     let stats = world.caller.ask_raw("$SRV.STATS.tallies").await;
-    let expected = json!({ "allowed": 1, "refused": { "malformed": 1 }, "reloads": 0, "failed_reloads": 0 });
+    let expected = json!({ "allowed": 1, "refused": { "malformed": 1 }, "reloads": 0, "failedReloads": 0 });
     assert_eq!(stats["data"]["auth"], expected);
     let endpoint = &stats["endpoints"].as_array().unwrap()[0];
     assert_eq!((&endpoint["data"]["codes"]["unauthenticated"], &endpoint["num_errors"]), (&json!(1), &json!(0)));

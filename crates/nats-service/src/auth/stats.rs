@@ -6,6 +6,7 @@ use serde::Serialize;
 
 /// What auth has done since the instance started or its statistics were reset.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AuthStats {
     /// Requests whose caller was known and allowed what it asked.

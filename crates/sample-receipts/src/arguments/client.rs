@@ -36,11 +36,18 @@ pub(crate) struct ClientArguments {
 #[derive(Args)]
 pub(crate) struct CallerArguments {
     /// A bearer token that says who calls; safer in HEADWATER_TOKEN or a file, since others see command lines
-    #[arg(long, value_name = "JWT", env = "HEADWATER_TOKEN", hide_env_values = true, global = true, help_heading = "Caller")]
+    #[arg(
+        long,
+        value_name = "JWT",
+        env = "HEADWATER_TOKEN",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Caller"
+    )]
     pub(crate) token: Option<String>,
 
-    /// A file with such a token
-    #[arg(long, value_name = "FILE", conflicts_with = "token", global = true, help_heading = "Caller")]
+    /// A file with such a token; it goes before --token
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Caller")]
     pub(crate) token_file: Option<PathBuf>,
 }
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use headwater::evolution::Compatibility;
 
-pub(crate) use client::{ClientAction, ClientArguments, CommandOptions, ReadOptions};
+pub(crate) use client::{CallerArguments, ClientAction, ClientArguments, CommandOptions, ReadOptions};
 pub(crate) use features::FeatureArguments;
 pub(crate) use nats::NatsArguments;
 

@@ -22,10 +22,10 @@ use crate::output::Output;
 
 /// Makes one call and writes what it brought.
 pub(crate) async fn run(arguments: ClientArguments, output: &mut Output) -> Result<(), Complaint> {
-    let ClientArguments { nats, json, timeout, action } = arguments;
+    let ClientArguments { nats, caller, json, timeout, action } = arguments;
     // A file that cannot be read is found out before anybody is bothered.
     let call = Call::of(action)?;
-    let client = connect::client(&nats).await?;
+    let client = connect::client(&nats, &caller).await?;
     let report = &mut Report { output, json };
     let receipts = ReceiptClient::new(client.clone()).with(|calls| calls.timeout(timeout));
     match call {

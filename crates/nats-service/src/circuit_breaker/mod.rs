@@ -19,6 +19,7 @@ pub use self::breaker::{CircuitState, CircuitStats};
 pub use self::dependency::{Dependency, DependencyError};
 pub use self::settings::{CircuitBreaker, Window};
 use self::store::GuardedStore;
+use crate::counters::Count;
 use crate::problem::Problems;
 
 /// What the store's circuit is called among those of the service.
@@ -28,6 +29,8 @@ const STORE: &str = "store";
 #[derive(Debug)]
 pub(crate) struct Circuits {
     store: Option<Arc<Breaker>>,
+    /// Requests that the edge turned away.
+    turned_away: Count,
     all: Vec<Arc<Breaker>>,
 }
 
@@ -54,7 +57,7 @@ impl Circuits {
         let store = store.map(|settings| Arc::new(Breaker::new(STORE, settings)));
         let others = dependencies.iter().map(|dependency| Arc::clone(dependency.breaker()));
         let all: Vec<_> = store.iter().cloned().chain(others).collect();
-        (!all.is_empty()).then_some(Self { store, all })
+        (!all.is_empty()).then_some(Self { store, turned_away: Count::default(), all })
     }
 
     /// The store behind its circuit, if it has one.
@@ -68,6 +71,7 @@ impl Circuits {
     /// Lets a request through unless the store's circuit is open.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let Some(Err(refused)) = self.store.as_ref().map(|store| store.admit()) else { return Ok(()) };
+        self.turned_away.add(1);
         let message = "the event store failed or was too slow, and is not asked at the moment";
         Err(Failure::unavailable("circuit-open", message).retry_in(refused.wait))
     }
@@ -93,7 +97,13 @@ impl Circuits {
         self.all.iter().map(|breaker| (breaker.name().to_owned(), breaker.stats())).collect()
     }
 
+    /// How many requests the edge has turned away.
+    pub(crate) fn turned_away(&self) -> u64 {
+        self.turned_away.get()
+    }
+
     pub(crate) fn reset_stats(&self) {
+        self.turned_away.reset();
         self.all.iter().for_each(|breaker| breaker.reset_stats());
     }
 }

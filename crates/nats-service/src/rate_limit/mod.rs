@@ -78,6 +78,21 @@ pub struct RefusedStats {
     pub query: u64,
 }
 
+impl RefusedStats {
+    /// With the word that an answer's `details.limit` has.
+    pub(crate) fn by_limit(&self) -> [(&'static str, u64); Word::ALL.len()] {
+        let Self { service, tenant, caller, command, query } = *self;
+        let by_limit = [
+            (Word::Service, service),
+            (Word::Tenant, tenant),
+            (Word::Caller, caller),
+            (Word::Command, command),
+            (Word::Query, query),
+        ];
+        by_limit.map(|(word, number)| (word.as_str(), number))
+    }
+}
+
 impl RateLimiter {
     /// Begins to count. The settings were checked. Must be called on a tokio runtime.
     pub(crate) fn start(settings: RateLimit, subjects: &Subjects) -> Self {

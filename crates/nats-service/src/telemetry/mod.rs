@@ -1,6 +1,7 @@
 //! Traces and metrics of a service: each call a span, with what was loaded, decided and appended beneath it.
 
 mod call;
+mod decisions;
 mod observables;
 mod observer;
 mod store;

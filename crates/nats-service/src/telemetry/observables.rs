@@ -8,11 +8,12 @@ use headwater_nats::telemetry::names;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 
-use super::ServiceTelemetry;
+use super::{ServiceTelemetry, decisions};
+use crate::circuit_breaker::Circuits;
 use crate::instance::Instance;
 
 /// Tells what the instance counts, for as long as it lives.
-struct Told {
+pub(super) struct Told {
     instance: Weak<Instance>,
     service: KeyValue,
 }
@@ -26,6 +27,7 @@ impl ServiceTelemetry {
         in_flight(meter, told());
         cache(meter, told);
         turned_away(meter, told());
+        decisions::observe(meter, instance, told);
         let sent = [
             KeyValue::new(names::MESSAGING_SYSTEM, self.messaging_system()),
             KeyValue::new(names::MESSAGING_OPERATION_NAME, "publish"),
@@ -59,11 +61,15 @@ impl ServiceTelemetry {
 }
 
 impl Told {
-    fn stats(&self) -> Option<DispatchStats> {
-        Some(self.instance.upgrade()?.dispatcher.stats())
+    pub(super) fn instance(&self) -> Option<Arc<Instance>> {
+        self.instance.upgrade()
     }
 
-    fn labels(&self, more: &[KeyValue]) -> Vec<KeyValue> {
+    fn stats(&self) -> Option<DispatchStats> {
+        Some(self.instance()?.dispatcher.stats())
+    }
+
+    pub(super) fn labels(&self, more: &[KeyValue]) -> Vec<KeyValue> {
         [&self.service].into_iter().chain(more).cloned().collect()
     }
 }
@@ -145,6 +151,7 @@ impl Instance {
         vec![
             ("auth", all(FailureCode::Unauthenticated) + all(FailureCode::Forbidden)),
             ("rate-limit", limited),
+            ("circuit-breaker", self.circuits.as_ref().map_or(0, Circuits::turned_away)),
             ("admission", shed.saturating_sub(limited)),
         ]
     }

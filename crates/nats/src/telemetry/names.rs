@@ -82,6 +82,11 @@ pub const REPLAYED: &str = "headwater.replayed";
 /// The stage of a service's edge.
 pub const STAGE: &str = "headwater.stage";
 
+/// Which rate limit refused a request.
+pub const LIMIT: &str = "headwater.limit";
+/// The circuit of a circuit breaker: `store`, or the name of a dependency.
+pub const CIRCUIT: &str = "headwater.circuit";
+
 /// Said of what went well, where a code is said.
 pub const OK: &str = "ok";
 
@@ -102,6 +107,14 @@ pub const PROCESS_DURATION: &str = "messaging.process.duration";
 pub const IN_FLIGHT: &str = "headwater.server.in_flight";
 /// Counter: requests turned away at the edge, by stage.
 pub const TURNED_AWAY: &str = "headwater.server.turned_away";
+/// Counter: requests that the rate limits let through and refused, the latter by limit.
+pub const RATE_LIMIT_DECISIONS: &str = "headwater.rate_limit.decisions";
+/// Counter: calls through a circuit, and what it refused, by how they went.
+pub const CIRCUIT_CALLS: &str = "headwater.circuit.calls";
+/// Counter: how often a circuit has opened.
+pub const CIRCUIT_OPENED: &str = "headwater.circuit.opened";
+/// How a circuit is: 0 closed, 1 half-open, 2 open.
+pub const CIRCUIT_STATE: &str = "headwater.circuit.state";
 /// Histogram, seconds: aggregates loaded into memory.
 pub const LOAD_DURATION: &str = "headwater.load.duration";
 /// Histogram: how many events the snapshot was behind that a load started from.

@@ -209,3 +209,35 @@ async fn a_bad_queue_group_is_named() {
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(ended.stderr.contains("queue_group `all of us`"), "{ended:?}");
 }
+
+/// For a clerk called mia, until the year 2100; signed with [`SECRET`].
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiJtaWEiLCJyb2xlcyI6WyJjbGVyayJdLCJleHAiOjQxMDI0NDQ4MDB9.PkDOM1imUSIbkXhYUCS0o2vbyFQF4Zrb2k6jtAAabK4";
+const SECRET: &str = "a secret for this test that opens nothing";
+
+#[tokio::test]
+async fn it_asks_who_calls_when_it_is_told_to() {
+    let (server, folder) = (TestServer::start().await, tempfile::tempdir().unwrap());
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let key = write("secret", SECRET);
+    let rules = "[[auth.rules]]\ncommands = [\"receipt.add-item\"]\nqueries = [\"receipt.get\"]\nroles = [\"clerk\"]\n";
+    let settings = format!(
+        "[auth]\nroles = [\"clerk\"]\n[auth.jwt]\nkey = {{ file = \"{key}\", algorithm = \"HS256\" }}\n{rules}"
+    );
+    let (settings, token) = (write("auth.toml", &settings), write("token", TOKEN));
+    let _service = serve(&server.url(), &["--auth", &settings]).await;
+
+    let call = "add-item order-1 --name Coffee --price 5.99";
+    let refused = client(&server.url(), call).await.refused(1);
+    assert!(refused.starts_with("refused: unauthenticated: "), "{refused}");
+    let refused = client(&server.url(), &format!("{call} --token rubbish")).await.refused(1);
+    assert!(refused.starts_with("refused: unauthenticated: ") && !refused.contains("rubbish"), "{refused}");
+    client(&server.url(), &format!("{call} --token-file {token}")).await.done();
+    let refused = client(&server.url(), &format!("finalize order-1 --token {TOKEN}")).await.refused(1);
+    assert!(refused.starts_with("refused: forbidden: "), "{refused}");
+    let history = client(&server.url(), "get order-1 --json").await.refused(1);
+    assert!(history.contains("unauthenticated"), "{history}");
+}

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 use headwater::nats::connect::HumanDuration;
+use headwater::service::auth::Auth;
 use headwater::service::{CircuitBreaker, Rate, RateLimit, Service};
+use serde::Deserialize;
 
 /// Features of the service that are off unless asked for.
 #[derive(Debug, Clone, Default, Args)]
@@ -17,6 +19,10 @@ pub(crate) struct FeatureArguments {
     /// Leave the event store alone for a while when it fails or is slow, and answer 503 at once meanwhile
     #[arg(long)]
     pub(crate) circuit_breaker: bool,
+
+    /// Ask who calls, and let them do only what a rule allows: a TOML file with a table [auth]
+    #[arg(long, value_name = "FILE", value_parser = auth)]
+    pub(crate) auth: Option<Box<Auth>>,
 }
 
 impl FeatureArguments {
@@ -28,8 +34,21 @@ impl FeatureArguments {
         if self.circuit_breaker {
             service = service.circuit_breaker(CircuitBreaker::default());
         }
+        if let Some(auth) = &self.auth {
+            service = service.auth(Auth::clone(auth));
+        }
         service
     }
+}
+
+/// Reads the table `auth` of a TOML file; the file's other tables are others' business.
+fn auth(path: &str) -> Result<Box<Auth>, String> {
+    #[derive(Deserialize)]
+    struct File {
+        auth: Box<Auth>,
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+    toml::from_str(&text).map(|file: File| file.auth).map_err(|error| error.to_string())
 }
 
 /// Reads `COUNT/TIME` and `COUNT/TIME+BURST`. Whether the numbers make sense is checked when the service starts.

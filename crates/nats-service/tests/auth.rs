@@ -164,7 +164,7 @@ async fn a_remembered_token_still_expires() {
     let path = files.write("key", &key.public);
     let settings = jwt(JwtKey::file(path, key.algorithm())).clock_skew(Duration::ZERO);
     let world = World::with(|service| service.auth(clerks(Auth::default().jwt(settings)))).await;
-    let token = bearer(&key.sign(&but("exp", json!(Utc::now().timestamp() + 3))));
+    let token = bearer(&key.sign(&but("exp", json!(Utc::now().timestamp() + 2))));
     world.caller.add("t", &token).await.result();
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     while world.caller.get_with("t", &token).await.body["success"] == true {

@@ -1,6 +1,6 @@
 //! Requests signed with an NKey: what is signed, how it travels, and how it is checked.
 //!
-//! The four headers [`header::NKEY`](crate::header::NKEY), [`TIME`](crate::header::TIME), [`NONCE`](crate::header::NONCE) and
+//! The four headers [`NKEY`](crate::header::NKEY), [`TIME`](crate::header::TIME), [`NONCE`](crate::header::NONCE) and
 //! [`SIGNATURE`](crate::header::SIGNATURE) travel with the request. Signed are five lines, joined by `\n`:
 //!
 //! ```text
@@ -90,7 +90,7 @@ impl Signer {
         self.key.public_key()
     }
 
-    /// The values of the four headers, in the order of [`header::SIGNED`](crate::header::SIGNED), of a request sent at `now`.
+    /// The values of the four headers, in the order of [`SIGNED`](crate::header::SIGNED), of a request sent at `now`.
     /// Each call makes a new nonce, since a service takes one only once.
     #[must_use]
     pub fn sign(&self, subject: &str, body: &[u8], now: DateTime<Utc>) -> [String; 4] {

@@ -12,6 +12,7 @@ mod serve;
 mod service;
 mod show;
 mod signals;
+mod telemetry;
 
 use std::process::ExitCode;
 

@@ -1,29 +1,34 @@
 //! The service, until it is asked to stop.
 
+use std::time::Duration;
+
 use headwater::service::Stopped;
 use headwater::store::MemoryStore;
 use sample_receipts::{SERVICE, VERSION};
-use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{ServeArguments, StoreChoice};
 use crate::complaint::Complaint;
-use crate::output::{self, Output};
+use crate::output::Output;
 use crate::service::{self, Journal, Plan, Running};
-use crate::{connect, show, signals};
+use crate::{connect, show, signals, telemetry};
+
+/// How long it may take to send the last traces and metrics.
+const TELL_WITHIN: Duration = Duration::from_secs(3);
 
 /// Runs the service until SIGINT or SIGTERM, then drains it.
 pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Result<(), Complaint> {
-    log_to_standard_error();
+    telemetry::log_to_standard_error(arguments.log_format);
     // From here on a signal means "drain", also while starting.
     let stop = signals::stop_requested().map_err(|error| Complaint::new("signals cannot be caught", &error))?;
     tokio::pin!(stop);
-    let ServeArguments { nats, instances, queue_group, store, probes, features } = arguments;
+    let ServeArguments { nats, instances, queue_group, store, probes, telemetry, features, .. } = arguments;
+    let telemetry = telemetry.then(telemetry::start).transpose()?;
     let config = connect::config(&nats)?;
     let journal = match store {
         StoreChoice::Jetstream => Journal::JetStream,
         StoreChoice::Memory => Journal::Memory(MemoryStore::new()),
     };
-    let plan = Plan { instances: instances.get(), queue_group, journal, probes, features };
+    let plan = Plan { instances: instances.get(), queue_group, journal, probes, telemetry, features };
     let running = tokio::select! {
         running = service::start(&config, &plan) => running?,
         _ = &mut stop => return Ok(()),
@@ -40,6 +45,11 @@ pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Resul
         },
     };
     service::drain(running).await;
+    if let Some(telemetry) = plan.telemetry
+        && let Err(error) = telemetry.shutdown(TELL_WITHIN)
+    {
+        tracing::warn!(%error, "telemetry ended early");
+    }
     end
 }
 
@@ -61,12 +71,4 @@ fn ended(stopped: &Stopped) -> Complaint {
         _ => "it was stopped",
     };
     Complaint::Failed(format!("an instance of the service has ended: {why}"))
-}
-
-/// Logs at `info` and above, or as `RUST_LOG` says; standard output is left to the ready line.
-fn log_to_standard_error() {
-    // The library beneath tells of every connection once more.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn"));
-    let is_styled = output::is_styled(&std::io::stderr());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_styled).init();
 }

@@ -9,6 +9,7 @@ use headwater::evolution::Compatibility;
 use headwater::nats::connect::{Connections, NatsConfig};
 use headwater::service::{Probes, RunningService, Service, Stopped};
 use headwater::store::{JetStreamSnapshots, JetStreamStore, MemoryStore, SnapshotConfig, StoreConfig};
+use headwater::telemetry::Running as Telemetry;
 use sample_receipts::domain::Receipt;
 use sample_receipts::{SERVICE, VERSION};
 
@@ -37,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) journal: Journal,
     /// Where the first instance answers probes.
     pub(crate) probes: Option<SocketAddr>,
+    /// What records traces and metrics.
+    pub(crate) telemetry: Option<Telemetry>,
     pub(crate) features: FeatureArguments,
 }
 
@@ -72,11 +75,17 @@ async fn start_one(config: &NatsConfig, plan: &Plan, number: usize) -> Result<Ru
         .schema_lock(schema_lock::released()?, Compatibility::Full)
         .drain_timeout(DRAIN_WITHIN);
     service = plan.features.switch_on(service);
+    if let Some(telemetry) = &plan.telemetry {
+        service = service.telemetry(telemetry.settings());
+    }
     if let Some(group) = &plan.queue_group {
         service = service.queue_group(group);
     }
     if let Some(first) = plan.probes {
-        let probes = Probes::at(probes_of(first, number)?);
+        let mut probes = Probes::at(probes_of(first, number)?);
+        if let Some(telemetry) = &plan.telemetry {
+            probes = probes.metrics(telemetry.metrics_page());
+        }
         service = service.probes(match plan.journal {
             Journal::JetStream => probes.journal_connection(connections.jetstream.clone()),
             Journal::Memory(_) => probes,

@@ -65,8 +65,27 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) probes: Option<SocketAddr>,
 
+    /// Record traces, one in ten, and metrics, and send them by OTLP over HTTP to where the OTEL_* variables say; with
+    /// --probes also show the metrics at /metrics
+    #[arg(long)]
+    pub(crate) telemetry: bool,
+
+    /// How log lines are written
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+
     #[command(flatten)]
     pub(crate) features: FeatureArguments,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object a line, with the ids of the trace it belongs to
+    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

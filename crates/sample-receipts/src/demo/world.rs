@@ -53,6 +53,7 @@ impl World {
             queue_group: None,
             journal: Journal::JetStream,
             probes: None,
+            telemetry: None,
             features: FeatureArguments::default(),
         };
         let running = service::start(&config, &plan).await?;

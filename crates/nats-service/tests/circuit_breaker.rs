@@ -1,6 +1,8 @@
 //! Circuits around the event store and around what handlers ask, as callers see them.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[path = "support/recorded.rs"]
+mod recorded;
 mod support;
 
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use headwater_nats_service::{
     CircuitBreaker, CircuitState, Dependency, DependencyError, RunningService, Service, StartError, Window,
 };
 use headwater_testkit::{TestServer, wait_until};
+use recorded::Recorded;
 use serde_json::{Value, json};
 use support::{Add, AddLater, Added, Caller, Plain, Reply, Tally, TallyEvent, TallyRejection, World, connection, gate};
 use support::{headers, tallies};
@@ -202,7 +205,7 @@ async fn a_service_without_a_circuit_breaker_goes_on_asking_a_store_that_fails()
 
 #[tokio::test]
 async fn a_store_that_fails_is_left_alone_and_callers_are_told_when_it_is_tried_again() {
-    let shop = Shop::start().await;
+    let shop = Shop::with(|service| service.circuit_breaker(breaker().slow_call(SOON).open(2000 * MS))).await;
     assert!(shop.service.info().identity.metadata["features"].ends_with(",circuit-breaker"));
     shop.add("a").await.result();
     assert_eq!(shop.told().await["state"], "closed");
@@ -211,7 +214,7 @@ async fn a_store_that_fails_is_left_alone_and_callers_are_told_when_it_is_tried_
     shop.store.is(Mood::Down);
     let refused = shop.open().await;
     let opened = Instant::now();
-    assert!((1..=700).contains(&retry_after(&refused).as_millis()), "{refused:?}");
+    assert!((1..=2000).contains(&retry_after(&refused).as_millis()), "{refused:?}");
     let asked = shop.store.asked();
     // Queries too, and whatever is asked meanwhile.
     while opened.elapsed() < 300 * MS {
@@ -223,7 +226,7 @@ async fn a_store_that_fails_is_left_alone_and_callers_are_told_when_it_is_tried_
     let told = shop.told().await;
     assert_eq!((&told["state"], &told["opened"]), (&json!("open"), &json!(1)), "{told:#}");
     assert!(told["refused"].as_u64().unwrap() > 2 && told["failed"].as_u64().unwrap() >= 3, "{told:#}");
-    assert!((1..=700).contains(&told["nextTryMs"].as_u64().unwrap()), "{told:#}");
+    assert!((1..=2000).contains(&told["nextTryMs"].as_u64().unwrap()), "{told:#}");
     let health = shop.health().await;
     assert_eq!((&health["status"], &health["checks"]["circuit"]["ok"]), (&json!("degraded"), &json!(false)));
     assert_eq!(shop.service.stats().circuit_breaker["store"].state, CircuitState::Open);
@@ -239,6 +242,29 @@ async fn a_store_that_fails_is_left_alone_and_callers_are_told_when_it_is_tried_
     .await;
     let health = shop.health().await;
     assert_eq!((&health["status"], &health["checks"]["circuit"]["detail"]), (&json!("ok"), &json!("closed")));
+}
+
+#[tokio::test]
+async fn how_a_circuit_is_and_what_goes_through_it_are_metrics() {
+    let recorded = Recorded::new();
+    let settings = recorded.settings();
+    let shop =
+        Shop::with(|service| service.circuit_breaker(breaker().slow_call(SOON).open(SOON)).telemetry(settings)).await;
+    let measured = |name: &str| recorded.measurement(name, ("headwater.circuit", "store")).value;
+    shop.add("a").await.result();
+    assert_eq!((measured("headwater.circuit.state"), measured("headwater.circuit.opened")), (0.0, 0.0));
+    shop.store.is(Mood::Down);
+    shop.open().await;
+    shop.add("a").await;
+    assert_eq!((measured("headwater.circuit.state"), measured("headwater.circuit.opened")), (2.0, 1.0));
+    let outcome = |outcome| recorded.measurement("headwater.circuit.calls", ("headwater.outcome", outcome)).value;
+    let told = shop.told().await;
+    for member in ["good", "failed", "refused"] {
+        assert_eq!(Some(outcome(member)), told[member].as_f64(), "{member}");
+    }
+    assert!(outcome("failed") >= 3.0 && outcome("refused") == 2.0, "{told:#}");
+    let turned_away = recorded.measurement("headwater.server.turned_away", ("headwater.stage", "circuit-breaker"));
+    assert_eq!(turned_away.value, 2.0);
 }
 
 #[tokio::test]

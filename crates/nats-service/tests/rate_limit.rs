@@ -1,6 +1,8 @@
 //! Rate limits, as callers see them.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[path = "support/recorded.rs"]
+mod recorded;
 mod support;
 
 use std::time::Duration;
@@ -9,6 +11,7 @@ use headwater_core::store::MemoryStore;
 use headwater_nats_service::edge::{At, Caller as Verified, Request, Stage};
 use headwater_nats_service::{Rate, RateLimit, Service, StartError};
 use headwater_testkit::TestServer;
+use recorded::Recorded;
 use serde_json::{Value, json};
 use support::{Reply, World, body, connection, headers, tallies};
 use tokio::time::sleep;
@@ -110,6 +113,24 @@ async fn a_refused_command_has_no_effect_and_is_seen_in_statistics() {
     let add = told.endpoints.iter().find(|endpoint| endpoint.name == "command-tally-add").unwrap();
     assert_eq!(add.num_errors, 0, "a limit that works is no error");
     assert_eq!(add.data.as_ref().unwrap()["codes"]["rate-limited"], 4);
+}
+
+#[tokio::test]
+async fn what_the_limits_decide_is_a_metric_by_limit_and_names_nobody() {
+    let recorded = Recorded::new();
+    let settings = recorded.settings();
+    let limit = RateLimit::default().caller(hourly(2)).caller_header("X-Client");
+    let world = World::with(|service| service.rate_limit(limit).telemetry(settings)).await;
+    assert_eq!(pass(&world, ("X-Client", "ann"), 5).await, 2);
+    let decisions = |label| recorded.measurement("headwater.rate_limit.decisions", label).value;
+    assert_eq!(decisions(("headwater.outcome", "allowed")), 2.0);
+    assert_eq!(["caller", "service"].map(|limit| decisions(("headwater.limit", limit))), [3.0, 0.0]);
+    assert_eq!(recorded.measurement("headwater.server.turned_away", ("headwater.stage", "rate-limit")).value, 3.0);
+    let measured = recorded.measured();
+    assert!(
+        measured.iter().all(|measured| measured.labels.values().all(|label| !label.contains("ann"))),
+        "{measured:?}"
+    );
 }
 
 #[tokio::test]

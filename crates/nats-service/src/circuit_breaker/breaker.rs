@@ -5,72 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::Instant;
 
+use super::call::Call;
 use super::machine::{Change, Machine, Pass, Phase};
 use super::settings::CircuitBreaker;
+use super::stats::{CircuitState, CircuitStats};
 use super::window::{Outcome, Tally};
 use crate::counters::Count;
-
-/// How a circuit is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[non_exhaustive]
-pub enum CircuitState {
-    /// Calls go through.
-    Closed,
-    /// Nothing is asked.
-    Open,
-    /// A few calls find out whether it works again; also when the time of being open has passed and nobody has come since.
-    HalfOpen,
-}
-
-impl CircuitState {
-    /// As statistics write it, such as `half-open`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half-open",
-        }
-    }
-}
-
-impl fmt::Display for CircuitState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How a circuit is, and what it has seen.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[non_exhaustive]
-pub struct CircuitStats {
-    /// How it is.
-    pub state: CircuitState,
-    /// How long until the next try, in milliseconds; only when it is open.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_try_ms: Option<u64>,
-    /// How often it has opened.
-    pub opened: u64,
-    /// What was turned away because it was not closed.
-    pub refused: u64,
-    /// Calls that were answered in time.
-    pub good: u64,
-    /// Calls that took too long.
-    pub slow: u64,
-    /// Calls that failed.
-    pub failed: u64,
-    /// Calls that were given up before they took too long; they count as nothing.
-    pub given_up: u64,
-    /// The part of the calls that failed, of those that count now.
-    pub failure_rate: f64,
-    /// The part of the calls that were slow, of those that count now.
-    pub slow_rate: f64,
-}
 
 /// Nothing is asked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -175,10 +117,10 @@ impl Breaker {
     }
 
     fn call(&self, pass: Pass) -> Call<'_> {
-        Call { breaker: self, pass, began: self.settings.clock.now(), outcome: Outcome::Neither }
+        Call::new(self, pass)
     }
 
-    fn end(&self, pass: Pass, outcome: Outcome) {
+    pub(super) fn end(&self, pass: Pass, outcome: Outcome) {
         let count = match outcome {
             Outcome::Good => &self.good,
             Outcome::Slow => &self.slow,
@@ -264,44 +206,6 @@ fn whole_milliseconds(time: Duration) -> u64 {
 impl fmt::Debug for Breaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Breaker").field("name", &self.name).field("state", &self.state().0).finish_non_exhaustive()
-    }
-}
-
-/// A call under way. Dropped before it has ended it counts as slow when it was, and otherwise as nothing.
-#[derive(Debug)]
-pub(super) struct Call<'a> {
-    breaker: &'a Breaker,
-    pass: Pass,
-    began: Instant,
-    outcome: Outcome,
-}
-
-impl Call<'_> {
-    /// It was answered, in whatever time.
-    pub(super) fn answered(mut self) {
-        self.outcome = if self.is_slow() { Outcome::Slow } else { Outcome::Good };
-    }
-
-    /// It was answered in a way that says nothing about speed.
-    pub(super) fn good(mut self) {
-        self.outcome = Outcome::Good;
-    }
-
-    /// It was not answered.
-    pub(super) fn failed(mut self) {
-        self.outcome = Outcome::Failed;
-    }
-
-    fn is_slow(&self) -> bool {
-        let settings = &self.breaker.settings;
-        settings.clock.now().saturating_duration_since(self.began) > settings.slow_call.get()
-    }
-}
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        let given_up_late = self.outcome == Outcome::Neither && self.is_slow();
-        self.breaker.end(self.pass, if given_up_late { Outcome::Slow } else { self.outcome });
     }
 }
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use headwater_core::HandleError;
 
-use super::breaker::{Breaker, CircuitStats};
+use super::breaker::Breaker;
 use super::settings::CircuitBreaker;
+use super::stats::CircuitStats;
 
 /// Something outside that handlers ask, such as a price list or a payment service, behind a circuit of its own. Clones share
 /// the circuit.
@@ -133,7 +134,7 @@ mod tests {
 
     use tokio::time::{advance, timeout};
 
-    use super::super::breaker::CircuitState;
+    use super::super::stats::CircuitState;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -1,9 +1,11 @@
 //! Circuit breakers: what fails or has become slow is left alone for a while, and tried again with a few calls.
 
 mod breaker;
+mod call;
 mod dependency;
 mod machine;
 mod settings;
+mod stats;
 mod store;
 mod window;
 
@@ -15,9 +17,9 @@ use headwater_core::{Failure, is_name};
 use headwater_nats::discovery::Check;
 
 use self::breaker::Breaker;
-pub use self::breaker::{CircuitState, CircuitStats};
 pub use self::dependency::{Dependency, DependencyError};
 pub use self::settings::{CircuitBreaker, Window};
+pub use self::stats::{CircuitState, CircuitStats};
 use self::store::GuardedStore;
 use crate::counters::Count;
 use crate::problem::Problems;

@@ -9,7 +9,8 @@ use headwater_core::store::{
     ReadOptions, StartFrom, StoreError,
 };
 
-use super::breaker::{Breaker, Call};
+use super::breaker::Breaker;
+use super::call::Call;
 
 /// The event store behind a circuit.
 ///

@@ -82,6 +82,19 @@ async fn a_token_of_every_kind_opens_the_door_and_its_user_is_stored() {
     }
 }
 
+/// Cargo sets a variable that is long enough for a secret.
+#[tokio::test]
+async fn a_key_may_come_from_the_environment() {
+    let name = "CARGO_PKG_DESCRIPTION";
+    let secret = std::env::var(name).expect("cargo runs the tests");
+    let private = jsonwebtoken::EncodingKey::from_secret(secret.as_bytes());
+    let key = Key { private, public: secret, ..Key::secret() };
+    let auth = clerks(Auth::default().jwt(jwt(JwtKey::env(name, key.algorithm()))));
+    let world = World::with(|service| service.auth(auth)).await;
+    world.caller.add("t", &bearer(&key.token())).await.result();
+    refused(&world.caller.add("t", &bearer(&Key::secret().token())).await);
+}
+
 /// A token put together by hand.
 fn forged(header: &Value, claims: &Value, signature: &str) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());

@@ -88,7 +88,7 @@ impl Reason {
             Self::Unavailable => Failure::unavailable("auth", "it cannot be told now who is calling"),
             Self::NotAllowed => Failure::new(FailureCode::Forbidden, "the caller may not do this"),
             Self::OtherUser | Self::OtherTenant => {
-                Failure::new(FailureCode::Forbidden, "the request names another user or tenant than the caller's")
+                Failure::new(FailureCode::Forbidden, "the request is for another user or tenant than the caller's own")
             }
             _ => Failure::new(FailureCode::Unauthenticated, "the request carries no valid credentials"),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use headwater::Name;
 use headwater::nats::connect::{Connections, NatsConfig};
 use headwater::service::Service;
-use headwater::store::{JetStreamStore, StoreConfig};
+use headwater::store::{JetStreamSnapshots, JetStreamStore, SnapshotConfig, StoreConfig};
 use sample_receipts::domain::Receipt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ pub(crate) struct Ours {
     pub(crate) cache: bool,
     /// For how long a receipt in memory is shown without asking the journal whether it is the newest, in milliseconds.
     pub(crate) staleness: u64,
+    /// Whether snapshots are kept.
+    pub(crate) snapshots: bool,
 }
 
 /// Keeps no receipt: each weighs more.
@@ -31,8 +33,12 @@ impl Ours {
     pub(super) async fn run(self) -> Fallible<Value> {
         let connections = Connections::connect(&NatsConfig::new(&self.url).name(self.service.clone())).await?;
         let config = StoreConfig::new(Name::new(self.service.clone())?).replicas(self.replicas);
+        let beside = SnapshotConfig::beside(&config);
         let store = JetStreamStore::open(connections.jetstream.clone(), config).await?;
         let mut service = Service::builder(self.service, "1.0.0").aggregate::<Receipt>().store(store.clone());
+        if self.snapshots {
+            service = service.snapshots(JetStreamSnapshots::open(connections.jetstream.clone(), beside).await?);
+        }
         if !self.cache {
             service = service.cache_bytes(NO_CACHE);
         }

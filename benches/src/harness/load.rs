@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_nats::client::RequestErrorKind;
 use async_nats::{Client, Message, Subject};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -20,6 +21,9 @@ use crate::arguments::Effort;
 
 /// How long a call may take before it counts as lost.
 const CALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the servers of a cluster may take to hear of a subscription.
+const HEARD_OF_WITHIN: Duration = Duration::from_secs(5);
 
 /// After how many failed calls a run is given up.
 const ENOUGH_FAILURES: u64 = 100;
@@ -82,14 +86,37 @@ pub(crate) async fn prime<C: Caller>(client: &Client, callers: Vec<C>, count: us
         let (client, failures) = (client.clone(), Arc::clone(&failures));
         tokio::spawn(async move {
             for _ in 0..count {
-                call(&client, &mut caller, &failures).await;
+                let request = caller.request();
+                let reply = reached(&client, request).await?;
+                note(caller.settle(&reply), &failures).await;
             }
-            caller
+            Ok::<_, async_nats::RequestError>(caller)
         })
     });
-    let callers = try_join_all(tasks.collect::<Vec<_>>()).await?;
+    let callers = try_join_all(tasks.collect::<Vec<_>>()).await?.into_iter().collect::<Result<_, _>>()?;
     failures.none().await?;
     Ok(callers)
+}
+
+/// The reply to a request to a program that has just said it is ready. In a cluster the callers' server hears of its
+/// subscriptions a moment later; until then it says that nobody listens, and nobody has got the request.
+async fn reached(client: &Client, request: Request) -> Result<Message, async_nats::RequestError> {
+    let until = Instant::now() + HEARD_OF_WITHIN;
+    loop {
+        let sent = async_nats::Request::new().payload(request.body.clone()).timeout(Some(CALL_LIMIT));
+        match client.send_request(request.subject.clone(), sent).await {
+            Err(error) if error.kind() == RequestErrorKind::NoResponders && Instant::now() < until => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn note(settled: Result<(), String>, failures: &Failures) {
+    if let Err(what) = settled {
+        failures.add(what).await;
+    }
 }
 
 /// Has all callers call for the time of `effort` and returns them with what was measured after the warm-up.
@@ -179,11 +206,7 @@ async fn call<C: Caller>(client: &Client, caller: &mut C, failures: &Failures) -
         Ok(reply) => caller.settle(reply),
         Err(error) => Err(error.to_string()),
     };
-    match settled {
-        Ok(()) => Some(took),
-        Err(what) => {
-            failures.add(what).await;
-            None
-        }
-    }
+    let took = settled.is_ok().then_some(took);
+    note(settled, failures).await;
+    took
 }

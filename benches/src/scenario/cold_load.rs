@@ -26,17 +26,23 @@ const JOURNALS: [usize; 3] = [1_000, 100_000, 1_000_000];
 
 const QUICK_JOURNALS: [usize; 2] = [1_000, 100_000];
 
-const EVENTS_EACH: [usize; 2] = [10, 100];
+pub(super) const EVENTS_EACH: [usize; 2] = [10, 100];
 
-const PROGRAMS: [&str; 3] = ["headwater", "ordered consumer", "direct get"];
+const PROGRAMS: [&str; 3] = [HEADWATER, ORDERED_CONSUMER, DIRECT_GET];
 
-const SERVICE: &str = "receipts";
+pub(super) const HEADWATER: &str = "headwater";
+pub(super) const ORDERED_CONSUMER: &str = "ordered consumer";
+pub(super) const DIRECT_GET: &str = "direct get";
+/// Headwater, and it keeps snapshots.
+pub(super) const SNAPSHOTS: &str = "with snapshots";
+
+pub(super) const SERVICE: &str = "receipts";
 
 /// How many loads are timed after a restart, one after the other, each of another receipt.
-const AFTER_RESTART: usize = 20;
+pub(super) const AFTER_RESTART: usize = 20;
 
 /// How many restarts there are at the most.
-const RESTARTS: u32 = 5;
+pub(super) const RESTARTS: u32 = 5;
 
 /// Ten events out of a million, without snapshots.
 const BAR: Bar = Bar { throughput: None, p99: None, p50_micros: Some(1500.0) };
@@ -55,7 +61,7 @@ pub(super) async fn run(effort: &Effort) -> Fallible<Vec<Case>> {
             for in_flight in effort.in_flight(&[1, 16]) {
                 cases.push(warm(&world, effort, spread, &about, in_flight).await?);
             }
-            cases.push(restarted(&mut world, effort, spread, &about).await?);
+            cases.push(restarted(&mut world, effort, spread, &about, &PROGRAMS).await?);
         }
     }
     Ok(cases)
@@ -89,9 +95,16 @@ async fn warm(world: &World, effort: &Effort, spread: Spread, about: &str, in_fl
     })
 }
 
-async fn restarted(world: &mut World, effort: &Effort, spread: Spread, about: &str) -> Fallible<Case> {
+/// Every load after a restart of the server.
+pub(super) async fn restarted(
+    world: &mut World,
+    effort: &Effort,
+    spread: Spread,
+    about: &str,
+    programs: &'static [&'static str],
+) -> Fallible<Case> {
     let load_average = load_average();
-    let readings = alternate(effort.pairs.min(RESTARTS), &PROGRAMS, async |round, program| {
+    let readings = alternate(effort.pairs.min(RESTARTS), programs, async |round, program| {
         world.restart().await?;
         let running = Program::start(&role(world, program)).await?;
         let reading = first_loads(world, &running, spread, round as usize).await?;
@@ -104,7 +117,7 @@ async fn restarted(world: &mut World, effort: &Effort, spread: Spread, about: &s
         ));
         Ok(reading)
     });
-    let contenders = Contender::all(&PROGRAMS, readings.await?);
+    let contenders = Contender::all(programs, readings.await?);
     let first = |contender: &Contender| {
         format!("{} {:.2} ms", contender.name, contender.median(|reading| reading.first.unwrap_or_default()) / 1000.0)
     };
@@ -121,10 +134,15 @@ async fn restarted(world: &mut World, effort: &Effort, spread: Spread, about: &s
     })
 }
 
+/// The receipts that are loaded after the restart of this round.
+pub(super) fn loads(spread: Spread, round: usize) -> Gets {
+    Gets::new(SERVICE, spread, 0, 1).beginning_at(round)
+}
+
 /// Loads one receipt after the other and times each.
 async fn first_loads(world: &World, running: &Program, spread: Spread, round: usize) -> Fallible<Reading> {
     let meter = world.meter(vec![running.pid()]);
-    let mut callers = vec![Gets::new(SERVICE, spread, 0, 1).beginning_at(round)];
+    let mut callers = vec![loads(spread, round)];
     let first_mark = meter.mark()?;
     let mut times = Vec::with_capacity(AFTER_RESTART);
     for _ in 0..AFTER_RESTART.min(spread.receipts) {
@@ -140,13 +158,18 @@ async fn first_loads(world: &World, running: &Program, spread: Spread, round: us
 }
 
 fn role(world: &World, program: &str) -> Role {
-    let (url, service) = (world.url(), SERVICE.to_owned());
+    let url = world.url();
     let by_hand = |loading| {
         Role::ByHand(ByHand { url: world.url(), service: SERVICE.to_owned(), loading, cache: false, in_turn: true })
     };
     match program {
-        "ordered consumer" => by_hand(Loading::OrderedConsumer),
-        "direct get" => by_hand(Loading::DirectGet),
-        _ => Role::Ours(Ours { url, service, replicas: 1, cache: false, staleness: 0 }),
+        ORDERED_CONSUMER => by_hand(Loading::OrderedConsumer),
+        DIRECT_GET => by_hand(Loading::DirectGet),
+        _ => ours(url, program == SNAPSHOTS, false),
     }
+}
+
+/// The service on Headwater, with or without snapshots and a memory.
+pub(super) fn ours(url: String, snapshots: bool, cache: bool) -> Role {
+    Role::Ours(Ours { url, service: SERVICE.to_owned(), replicas: 1, cache, staleness: 0, snapshots })
 }

@@ -129,7 +129,14 @@ impl Contest {
     fn role(&self, world: &World, url: &str, program: &str, service: &str) -> Role {
         let (url, service) = (url.to_owned(), service.to_owned());
         if program == HEADWATER {
-            return Role::Ours(Ours { url, service, replicas: world.replicas(), cache: true, staleness: 0 });
+            return Role::Ours(Ours {
+                url,
+                service,
+                replicas: world.replicas(),
+                cache: true,
+                staleness: 0,
+                snapshots: false,
+            });
         }
         let in_turn = self.receipts == Receipts::Distinct || program == BY_HAND_IN_TURN;
         Role::ByHand(ByHand { url, service, loading: Loading::DirectGet, cache: true, in_turn })

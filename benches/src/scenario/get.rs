@@ -67,7 +67,14 @@ pub(super) async fn run(effort: &Effort) -> Fallible<Vec<Case>> {
 }
 
 fn ours(world: &World, staleness: u64) -> Role {
-    Role::Ours(Ours { url: world.url(), service: SERVICE.to_owned(), replicas: 1, cache: true, staleness })
+    Role::Ours(Ours {
+        url: world.url(),
+        service: SERVICE.to_owned(),
+        replicas: 1,
+        cache: true,
+        staleness,
+        snapshots: false,
+    })
 }
 
 /// A reply of the service under test, for the echo to repeat.

@@ -30,7 +30,14 @@ pub(super) async fn run(effort: &Effort) -> Fallible<Vec<Case>> {
     fill(&world, SERVICE, spread).await?;
     let load_average = load_average();
     let (url, service) = (world.url(), SERVICE.to_owned());
-    let ours = Role::Ours(Ours { url: url.clone(), service: service.clone(), replicas: 1, cache: true, staleness: 0 });
+    let ours = Role::Ours(Ours {
+        url: url.clone(),
+        service: service.clone(),
+        replicas: 1,
+        cache: true,
+        staleness: 0,
+        snapshots: false,
+    });
     let by_hand = ByHand { url, service, loading: Loading::DirectGet, cache: true, in_turn: true };
     let (ours, by_hand) =
         (measure(&world, &ours, spread).await?, measure(&world, &Role::ByHand(by_hand), spread).await?);

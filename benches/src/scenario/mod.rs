@@ -9,6 +9,7 @@ mod memory;
 mod mixed;
 mod one_event;
 mod read;
+mod snapshot_load;
 mod sync_always;
 mod two_event;
 
@@ -31,6 +32,8 @@ pub(crate) enum ScenarioName {
     Get,
     /// The state of a receipt that is not in memory, against reading it by hand.
     ColdLoad,
+    /// The same with snapshots, right after a restart of the server, in journals of up to three million events.
+    SnapshotLoad,
     /// Two-event commands on distinct receipts, against one atomic batch each by hand.
     TwoEvent,
     /// One-event and two-event commands together, against the same by hand.
@@ -59,6 +62,7 @@ impl ScenarioName {
             Self::OneEvent => one_event::run(effort).await,
             Self::Get => get::run(effort).await,
             Self::ColdLoad => cold_load::run(effort).await,
+            Self::SnapshotLoad => snapshot_load::run(effort).await,
             Self::TwoEvent => two_event::run(effort).await,
             Self::Mixed => mixed::run(effort).await,
             Self::SyncAlways => sync_always::run(effort).await,

@@ -17,7 +17,8 @@ use super::position::Position;
 use crate::api::{self, ApiError};
 use crate::journal::Journal;
 
-/// Messages asked for at once; half as many again are asked for when half have come.
+/// Messages asked for at once; half as many again are asked for when half have come. The server does best with about so
+/// many: with 200 it takes a quarter more time for each message, with 1500 half as much again (2.15.1).
 const PULL: u64 = 500;
 
 /// How long the server keeps a request for messages.
@@ -116,19 +117,13 @@ impl Consumer {
     /// The next message.
     pub(super) async fn next(&mut self, journal: &Journal) -> Delivery {
         loop {
-            let next = tokio::select! {
-                biased;
-                // Messages under way when the connection dropped are lost, and nobody delivers them again.
-                _ = self.connection.changed() => return Delivery::Broken("the connection dropped"),
-                next = timeout(SILENCE, self.messages.next()) => next,
-            };
-            let message = match next {
+            let message = match self.arrival().await {
                 Ok(Some(message)) => message,
                 Ok(None) => {
                     journal.api.connection.report_dead(self.generation);
                     return Delivery::Broken("the subscription ended");
                 }
-                Err(_) => return Delivery::Broken("the server has gone silent"),
+                Err(why) => return Delivery::Broken(why),
             };
             match self.look_at(message) {
                 Seen::Message(delivered) => {
@@ -145,6 +140,23 @@ impl Consumer {
                 }
                 Seen::Broken(why) => return Delivery::Broken(why),
             }
+        }
+    }
+
+    /// The next message at the inbox, or why none will come.
+    async fn arrival(&mut self) -> Result<Option<Message>, &'static str> {
+        // Messages under way when the connection dropped are lost, and nobody delivers them again.
+        if self.connection.has_changed().unwrap_or(true) {
+            return Err("the connection dropped");
+        }
+        // While messages are there, a timer for each would be a good part of its cost.
+        if let Some(message) = self.messages.next().now_or_never() {
+            return Ok(message);
+        }
+        tokio::select! {
+            biased;
+            _ = self.connection.changed() => Err("the connection dropped"),
+            next = timeout(SILENCE, self.messages.next()) => next.map_err(|_| "the server has gone silent"),
         }
     }
 
@@ -235,13 +247,19 @@ pub(super) fn refused(error: ApiError) -> Unmade {
 /// `$JS.ACK.{stream}.{consumer}.{tries}.{sequence}.{delivery}.{time}.{pending}`, with `{domain}.{account}` before the
 /// stream and a token after the rest in its newer form.
 fn place(message: &Message) -> Option<(u64, u64)> {
-    let tokens: Vec<&str> = message.reply.as_ref()?.split('.').collect();
-    let sequences = match tokens.as_slice() {
-        ["$JS", "ACK", _, _, _, sequence, delivery, _, _] => (sequence, delivery),
-        ["$JS", "ACK", _, _, _, _, _, sequence, delivery, _, _, ..] => (sequence, delivery),
+    let mut tokens = message.reply.as_ref()?.strip_prefix("$JS.ACK.")?.split('.');
+    let mut rest = [""; 9];
+    let mut count = 0;
+    for (place, token) in rest.iter_mut().zip(&mut tokens) {
+        *place = token;
+        count += 1;
+    }
+    let (sequence, delivery) = match count {
+        7 => (rest[3], rest[4]),
+        9 => (rest[5], rest[6]),
         _ => return None,
     };
-    Some((sequences.0.parse().ok()?, sequences.1.parse().ok()?))
+    Some((sequence.parse().ok()?, delivery.parse().ok()?))
 }
 
 /// How many messages of a request that is over did not come.

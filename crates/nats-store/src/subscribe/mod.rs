@@ -40,11 +40,11 @@ impl Journal {
         };
         let info = self.look().await.map_err(Unmade::into_error)?;
         let position = Position::new(from, info.state.last_seq);
-        let mut reading = Reading { journal: Arc::clone(self), subjects, position, consumer: None };
+        let mut reading = Box::new(Reading { journal: Arc::clone(self), subjects, position, consumer: None });
         // Made here, so that what is wrong with the filter or the rights shows at once.
         reading.make_consumer().await.map_err(Unmade::into_error)?;
         let events = stream::unfold(Some(reading), |reading| async {
-            let mut reading = reading?;
+            let mut reading: Box<Reading> = reading?;
             match reading.next().await {
                 Ok(event) => Some((Ok(event), Some(reading))),
                 // The first error is the last item.

@@ -77,8 +77,6 @@ pub const READER: &str = "headwater.reader";
 pub const OUTCOME: &str = "headwater.outcome";
 /// How often an event was handed to its handler.
 pub const ATTEMPT: &str = "headwater.attempt";
-/// Whether a command was answered from its first attempt.
-pub const REPLAYED: &str = "headwater.replayed";
 /// The stage of a service's edge.
 pub const STAGE: &str = "headwater.stage";
 

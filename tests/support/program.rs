@@ -36,12 +36,22 @@ pub struct Ended {
 impl Program {
     /// Starts `binary` with these arguments and nothing of the tests' environment.
     pub fn start<A: AsRef<OsStr>>(binary: &str, arguments: impl IntoIterator<Item = A>) -> Self {
+        Self::start_with(binary, arguments, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_with<A: AsRef<OsStr>>(
+        binary: &str,
+        arguments: impl IntoIterator<Item = A>,
+        variables: &[(&str, &str)],
+    ) -> Self {
         let home = tempfile::Builder::new().prefix("headwater-program-").tempdir().unwrap();
         let log = std::fs::File::create(home.path().join("log")).unwrap();
         let mut child = Command::new(binary)
             .args(arguments)
             .env_clear()
             .env("HOME", home.path())
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

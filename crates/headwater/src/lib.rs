@@ -99,6 +99,7 @@
 //! | [`call`], [`description`], [`schema`] | what is beneath: calls and transports, descriptions, JSON Schemas |
 #![cfg_attr(feature = "nats", doc = "| [`service`] | a service on NATS |")]
 #![cfg_attr(feature = "nats", doc = "| [`nats`] | connecting, and the wire protocol |")]
+#![cfg_attr(feature = "telemetry", doc = "| [`telemetry`] | OpenTelemetry's SDK set up for a program |")]
 //!
 //! # Features
 //!

@@ -122,3 +122,70 @@ impl Visit for Fields {
         self.put(field, causes.map(ToString::to_string).collect::<Vec<_>>().join(": "));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId};
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lines(write: impl FnOnce()) -> Vec<Value> {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let logs = tracing_subscriber::registry().with(json_logs().with_writer(move || writer.clone()));
+        tracing::subscriber::with_default(logs, write);
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_line_is_an_object_with_the_events_fields_and_those_of_the_spans_around_it() {
+        let lines = lines(|| {
+            let _outer = tracing::info_span!("reading", reader = "mailer").entered();
+            let error = io::Error::other("no route");
+            tracing::warn!(
+                attempts = 3,
+                quick = false,
+                level = "mine",
+                error = &error as &dyn std::error::Error,
+                "two\nlines"
+            );
+        });
+        let [line] = lines.as_slice() else { panic!("{lines:#?}") };
+        assert_eq!((&line["level"], &line["message"]), (&"WARN".into(), &"two\nlines".into()));
+        assert_eq!((&line["attempts"], &line["quick"], &line["error"]), (&3.into(), &false.into(), &"no route".into()));
+        assert_eq!(line["spans"], serde_json::json!([{ "name": "reading", "reader": "mailer" }]));
+        assert!(line["target"].as_str().unwrap().starts_with("headwater_telemetry"));
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z') && line.get("trace_id").is_none());
+    }
+
+    #[test]
+    fn within_a_trace_a_line_has_its_ids() {
+        let (trace, span) = (TraceId::from(0xabc_u128), SpanId::from(0xdef_u64));
+        let span = SpanContext::new(trace, span, TraceFlags::SAMPLED, false, Default::default());
+        let lines = lines(|| {
+            let _current = Context::new().with_remote_span_context(span).attach();
+            tracing::info!("here");
+        });
+        assert_eq!(lines[0]["trace_id"], "00000000000000000000000000000abc");
+        assert_eq!(lines[0]["span_id"], "0000000000000def");
+    }
+}

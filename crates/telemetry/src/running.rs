@@ -104,7 +104,7 @@ impl Running {
     fn end(&mut self, limit: Duration) -> Result<(), ShutdownError> {
         let Some(Providers { traces, metrics }) = self.providers.take() else { return Ok(()) };
         let until = Instant::now() + limit;
-        // On a thread of its own, because the end of metrics takes no limit.
+        // On a thread of its own, because the end of metrics takes no limit; it ends with the export that it waits for.
         let (told, heard) = std::sync::mpsc::channel();
         let ending = std::thread::Builder::new().name("telemetry-end".to_owned()).spawn(move || {
             let _ = told.send(both(metrics.shutdown_with_timeout(limit), Ok(())));
@@ -129,5 +129,64 @@ impl Drop for Running {
         if let Err(error) = self.end(DROPPED_WITHIN) {
             tracing::warn!(%error, "telemetry ended early");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use opentelemetry::Context;
+    use opentelemetry::trace::{SpanKind, TraceContextExt};
+    use opentelemetry_sdk::trace::InMemorySpanExporter;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::*;
+    use crate::Setup;
+
+    #[test]
+    fn the_programs_own_tracing_spans_are_part_of_the_trace_they_are_in() {
+        let spans = InMemorySpanExporter::default();
+        let traces = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
+        let running = Running::new(traces, SdkMeterProvider::default(), None);
+        let subscriber = tracing_subscriber::registry().with(running.tracing_layer());
+        let call = running.settings().recorder().begin("receipt/add-item", SpanKind::Server, &Context::new()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            let _call = call.clone().attach();
+            let _asking = tracing::info_span!("asking for the price").entered();
+            // Whatever is called from here belongs beneath it.
+            assert_ne!(Context::current().span().span_context().span_id(), call.span().span_context().span_id());
+        });
+        let ended = spans.get_finished_spans().unwrap();
+        assert_eq!(ended[0].name, "asking for the price");
+        assert_eq!(ended[0].parent_span_id, call.span().span_context().span_id());
+    }
+
+    #[test]
+    fn a_collector_that_never_answers_does_not_hold_up_the_end() {
+        // Connections are taken by the system, and nobody reads them.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", silent.local_addr().unwrap());
+        let running = Setup::new("receipts").otlp_to(address).start().unwrap();
+        let recorder = running.settings().recorder();
+        drop(recorder.begin("receipt/add-item", SpanKind::Server, &Context::new()));
+        recorder.counts("calls", "{call}", "Calls").unwrap().record(1, &[]);
+        let began = Instant::now();
+        running.shutdown(Duration::from_millis(300)).unwrap_err();
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    }
+
+    #[test]
+    fn the_page_shows_what_was_measured_and_nothing_where_nobody_asked_for_it() {
+        let running = Setup::new("receipts").prometheus().start().unwrap();
+        let (page, recorder) = (running.metrics_page(), running.settings().recorder());
+        recorder.seconds(names::SERVER_CALL_DURATION, "Calls").unwrap().record(0.02, &[]);
+        let shown = page();
+        assert!(shown.contains("# HELP rpc_server_call_duration_seconds Calls"), "{shown}");
+        assert!(shown.contains("rpc_server_call_duration_seconds_bucket") && shown.contains("le=\"0.025\""), "{shown}");
+        assert!(shown.contains("target_info") && shown.contains("receipts"), "{shown}");
+        running.shutdown(Duration::from_secs(1)).unwrap();
+        let silent = Setup::new("receipts").start().unwrap();
+        assert_eq!(silent.metrics_page()(), "");
     }
 }

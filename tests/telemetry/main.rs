@@ -228,7 +228,7 @@ async fn appends_that_share_a_batch_of_the_journal_are_linked() {
             (0..16).map(|number| {
                 let receipts = receipts.clone();
                 async move {
-                    receipts.add_items(&format!("order-{number}"), AddItems { items: vec![coffee(), coffee()] }).await
+                    receipts.add_items(format!("order-{number}"), AddItems { items: vec![coffee(), coffee()] }).await
                 }
             });
         join_all(calls).await.into_iter().for_each(|done| drop(done.unwrap()));

@@ -44,7 +44,8 @@ pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Resul
             stopped = service::any_stopped(&running) => Err(ended(&stopped)),
         },
     };
-    service::drain(running).await;
+    // Kept until their numbers were sent.
+    let _drained = service::drain(running).await;
     if let Some(telemetry) = plan.telemetry
         && let Err(error) = telemetry.shutdown(TELL_WITHIN)
     {

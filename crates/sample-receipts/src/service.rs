@@ -126,14 +126,16 @@ pub(crate) async fn any_stopped(running: &[Running]) -> Stopped {
     futures_util::future::select_all(all).await.0
 }
 
-/// Drains all instances at once: nothing more is taken on, and what was accepted is answered.
-pub(crate) async fn drain(running: Vec<Running>) {
+/// Drains all instances at once: nothing more is taken on, and what was accepted is answered. What they have counted can
+/// still be asked of them afterwards.
+pub(crate) async fn drain(running: Vec<Running>) -> Vec<RunningService> {
     join_all(running.into_iter().map(|Running { service, connections }| async move {
         let stopped = service.drain().await;
         tracing::info!(instance = service.instance_id(), ?stopped, "drained");
         if let Err(error) = connections.drain(FLUSH_WITHIN).await {
             tracing::warn!(%error, "the connections were closed without a confirmation that everything arrived");
         }
+        service
     }))
-    .await;
+    .await
 }

@@ -54,6 +54,9 @@ impl WatchedStore {
     /// Begins a span for each recorded command of the append, and makes it the origin of the command's events.
     fn begin(&self, append: &mut Append) -> Vec<Context> {
         let mut spans = Vec::new();
+        if !self.telemetry.recorder.traces() {
+            return spans;
+        }
         let (kind, subject) = (append.aggregate.kind().clone(), append.aggregate.clone());
         for events in append.events.chunk_by_mut(same_command) {
             let Some(parent) = call_of(events[0].metadata.traceparent.as_deref()) else { continue };

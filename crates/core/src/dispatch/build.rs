@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bounds::Bounds;
 use super::cache::Cache;
 use super::lane::Lanes;
 use super::observer::Observer;
@@ -36,6 +37,7 @@ pub(super) struct Settings {
     pub(super) timeout: Duration,
     pub(super) history_page: usize,
     pub(super) query_staleness: Duration,
+    pub(super) bounds: Bounds,
 }
 
 /// A dispatcher that cannot be built, with every reason.
@@ -62,6 +64,7 @@ impl DispatcherBuilder {
             timeout: Duration::from_secs(10),
             history_page: 500,
             query_staleness: Duration::ZERO,
+            bounds: Bounds::default(),
         };
         Self {
             store,
@@ -154,6 +157,30 @@ impl DispatcherBuilder {
         self
     }
 
+    /// How long a handler may ask outside for one command before the command is given up as `deadline-exceeded` with the
+    /// `limit` `handler` in its details, and the next one on its aggregate has its turn. The handler's future is dropped then,
+    /// and nothing is stored. As long as the call's deadline by default. A command that is decided again after a conflict has
+    /// the whole time again.
+    pub fn handler_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.bounds.handler_timeout = Some(timeout);
+        self
+    }
+
+    /// The most bytes that the data of one event may have. A command that leads to a larger one is refused as
+    /// `payload-too-large` before anything is stored. The store's own limit by default, which holds in any case.
+    pub fn max_event_size(mut self, bytes: usize) -> Self {
+        self.settings.bounds.max_event_size = Some(bytes);
+        self
+    }
+
+    /// The most events that one command may lead to; one with more is refused as `payload-too-large` before anything is
+    /// stored. The store's own limit by default, [`MAX_EVENTS_PER_APPEND`](crate::store::MAX_EVENTS_PER_APPEND), which holds
+    /// in any case.
+    pub fn max_events(mut self, events: usize) -> Self {
+        self.settings.bounds.max_events = Some(events);
+        self
+    }
+
     /// For how long after an aggregate in memory was last known to be the newest a query is
     /// answered from it without asking the store. None by default: a query sees what any instance
     /// has committed before it. On a replicated store it may miss the newest events for a moment; with
@@ -199,6 +226,7 @@ impl DispatcherBuilder {
         if self.settings.timeout.is_zero() {
             problems.push("timeout is 0; no command could be answered".to_owned());
         }
+        problems.extend(self.settings.bounds.problems());
         if self.policy.every == 0 {
             problems.push("snapshot_every is 0; a snapshot needs at least one event".to_owned());
         }

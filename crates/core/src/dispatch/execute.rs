@@ -61,6 +61,7 @@ impl Dispatcher {
     pub fn submit(&self, request: CommandRequest, deadline: Deadline) -> PendingCommand {
         let entered = self.inner.lanes.enter(&request.aggregate).map_err(|_| {
             Failure::unavailable("overloaded", format!("too many commands wait for {}", request.aggregate))
+                .detail("limit", "aggregate")
         });
         PendingCommand { running: Arc::clone(&self.inner).run(request, entered, deadline).boxed() }
     }
@@ -191,14 +192,17 @@ impl Inner {
             Ok(Decided::Now(decided)) => Ok(decided),
             Ok(Decided::Later(deciding)) => {
                 let deciding = self.guarded_async(&accepted.aggregate, deciding);
-                within(accepted.deadline, "the handler", Box::pin(deciding)).await
+                Box::pin(self.handled(command.name().as_str(), accepted.deadline, deciding)).await
             }
         };
         self.tell_decided(since, accepted, command, &decided);
         match decided? {
             Err(refusal) => Box::pin(self.unless_behind(accepted, &head, refused(&accepted.aggregate, refusal))).await,
             Ok(decision) if decision.events.is_empty() => Box::pin(self.nothing_happened(accepted, slot, &head)).await,
-            Ok(decision) => self.append(described, accepted, slot, head, decision, now).await,
+            Ok(decision) => match self.settings.bounds.check(&decision.events) {
+                Err(failure) => Box::pin(self.unless_behind(accepted, &head, failure)).await,
+                Ok(()) => self.append(described, accepted, slot, head, decision, now).await,
+            },
         }
     }
 

@@ -122,6 +122,9 @@ impl Inner {
             }
             Ok(Ok(decision)) => decision,
         };
+        if let Err(failure) = self.settings.bounds.check(&decision.events) {
+            return joint.told.push(Told { job, outcome: Outcome::Failure(failure) });
+        }
         let events = new_events(&job.accepted, &decision, now);
         if joint.events.len() + events.len() > MAX_EVENTS_PER_APPEND {
             return joint.alone.push(job);

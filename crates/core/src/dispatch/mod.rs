@@ -3,6 +3,7 @@
 //! it directly, through the same typed client.
 
 mod append;
+mod bounds;
 mod build;
 mod cache;
 mod entity;

@@ -27,6 +27,8 @@ use sample_receipts::SERVICE;
 use sample_receipts::domain::{AddItem, AddItems, Finalize, ReceiptClient};
 
 const SOON: Duration = Duration::from_secs(20);
+/// A reader says that it is there so often, and stops within a quarter of it.
+const SHORT: Duration = Duration::from_secs(1);
 const ADDED: &str = "receipts.journal.receipt.{id}.item-added";
 const FINALIZED: &str = "receipts.journal.receipt.{id}.receipt-finalized";
 
@@ -46,7 +48,7 @@ async fn client(site: &Site, telemetry: Telemetry) -> ReceiptClient {
 async fn closer(site: &Site, telemetry: Telemetry, receipts: ReceiptClient) -> RunningReader {
     let connection = Connection::connect(&site.config()).await.unwrap();
     let (service, name) = (Name::new(SERVICE).unwrap(), Name::new("closer").unwrap());
-    let reader = DurableReader::builder(connection, service, name).telemetry(telemetry).build().unwrap();
+    let reader = DurableReader::builder(connection, service, name).takeover_after(SHORT).telemetry(telemetry);
     let handle = move |delivery: Delivery<RecordedEvent>| {
         let receipts = receipts.clone();
         async move {
@@ -59,7 +61,7 @@ async fn closer(site: &Site, telemetry: Telemetry, receipts: ReceiptClient) -> R
             Ok::<_, String>(())
         }
     };
-    reader.run(handle).await.unwrap()
+    reader.build().unwrap().run(handle).await.unwrap()
 }
 
 #[tokio::test]
@@ -152,7 +154,8 @@ async fn a_handler_that_fails_is_an_error_and_one_that_defers_is_not() {
     let connection = Connection::connect(&site.config()).await.unwrap();
     let (service, name) = (Name::new(SERVICE).unwrap(), Name::new("moody").unwrap());
     let retry = RetryPolicy::default().first_pause(Duration::from_millis(1));
-    let reader = DurableReader::builder(connection, service, name).retry(retry).telemetry(recorded.settings());
+    let reader = DurableReader::builder(connection, service, name).retry(retry).takeover_after(SHORT);
+    let reader = reader.telemetry(recorded.settings());
     let calls = Arc::new(AtomicUsize::new(0));
     let handle = move |_: Delivery<RecordedEvent>| {
         let call = calls.fetch_add(1, Ordering::Relaxed);
@@ -179,6 +182,27 @@ async fn a_handler_that_fails_is_an_error_and_one_that_defers_is_not() {
         told.iter().map(|(outcome, attempt, error)| (outcome.as_str(), attempt.as_str(), *error)).collect();
     assert_eq!(told, [("failed", "1", true), ("deferred", "2", false), ("ok", "3", false)]);
     assert!(!format!("{tried:?}").contains("ann-miller"), "a handler's reasons may tell of people");
+}
+
+#[tokio::test]
+async fn off_nothing_travels_and_handlers_are_in_no_trace() {
+    let (site, seen) = (Site::open().await, Arc::new(AtomicUsize::new(0)));
+    let _instance = site.instance().await;
+    site.receipts().await.add_item("order-1", coffee()).await.unwrap();
+    assert!(site.journal().await.all().await[0].body.get("traceparent").is_none());
+    let connection = Connection::connect(&site.config()).await.unwrap();
+    let (service, name) = (Name::new(SERVICE).unwrap(), Name::new("plain").unwrap());
+    let reader = DurableReader::builder(connection, service, name).takeover_after(SHORT).build().unwrap();
+    let count = Arc::clone(&seen);
+    let handle = move |_: Delivery<RecordedEvent>| {
+        assert!(!Context::current().has_active_span());
+        count.fetch_add(1, Ordering::Relaxed);
+        async { Ok::<_, String>(()) }
+    };
+    let reader = reader.run(handle).await.unwrap();
+    wait_until(SOON, "the event handled", async || (reader.stats().handled == 1).then_some(())).await;
+    reader.stop().await.unwrap();
+    assert_eq!(seen.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! ```no_run
 //! use headwater_telemetry::Setup;
 //!
-//! # fn main() -> Result<(), headwater_telemetry::SetupError> {
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // OTLP to where the OTEL_* variables say, one trace in ten, and a page for Prometheus.
 //! let telemetry = Setup::new("receipts").version("1.4.0").one_in(10).otlp().prometheus().start()?;
 //!

@@ -67,7 +67,7 @@ impl Running {
     /// for.
     ///
     /// [`Setup::prometheus`]: crate::Setup::prometheus
-    pub fn metrics_page(&self) -> impl Fn() -> String + Clone + Send + Sync + 'static {
+    pub fn metrics_page(&self) -> impl Fn() -> String + Clone + Send + Sync + use<> {
         let page = self.page.clone();
         move || page.as_ref().map(Page::written).unwrap_or_default()
     }

@@ -1,5 +1,6 @@
 //! Several servers that form one cluster, with JetStream.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -40,6 +41,7 @@ pub enum ClusterError {
 pub struct NatsClusterBuilder {
     size: usize,
     node: NatsServerBuilder,
+    config_files: Vec<PathBuf>,
     ready_within: Duration,
 }
 
@@ -53,6 +55,15 @@ impl NatsClusterBuilder {
     /// Options for every node, for instance users or `sync_interval`. Names, ports and stores are the cluster's.
     pub fn each_node(mut self, describe: impl FnOnce(NatsServerBuilder) -> NatsServerBuilder) -> Self {
         self.node = describe(self.node);
+        self
+    }
+
+    /// A configuration file for each node, and so the number of nodes. Each is taken as
+    /// [`NatsServerBuilder::config_file`] says; the address and the routes of its `cluster` block are this builder's too.
+    /// What the files say else of the cluster holds: its name, TLS between the nodes, limits.
+    pub fn config_files<P: Into<PathBuf>>(mut self, files: impl IntoIterator<Item = P>) -> Self {
+        self.config_files = files.into_iter().map(Into::into).collect();
+        self.size = self.config_files.len();
         self
     }
 
@@ -84,17 +95,30 @@ impl NatsClusterBuilder {
 
     async fn start_nodes(&self) -> Result<Vec<NatsServer>, ClusterError> {
         let route_ports: Vec<u16> = (0..self.size).map(|_| free_port()).collect();
-        let routes: Vec<String> = route_ports.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
-        let routes = routes.join(", ");
+        let routes: Vec<String> = route_ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
         let starts = route_ports.iter().enumerate().map(|(node, port)| {
-            let cluster = format!("cluster {{ name: testkit, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}");
             // All ports are settled here, so that a taken one makes the whole cluster move and not one node.
-            let described = self.node.clone().name(format!("node-{node}")).own_store().config(&cluster);
+            let described = self.node.clone().name(format!("node-{node}")).own_store();
+            let described = match self.config_files.get(node) {
+                Some(file) => described.config_file(file).arguments(options(*port, &routes)),
+                None => described.config(&block(*port, &routes)),
+            };
             let start = described.port(free_port()).monitor_port(free_port()).start();
             async move { start.await.map_err(|source| ClusterError::Node { node, source }) }
         });
         try_join_all(starts).await
     }
+}
+
+/// The cluster in a configuration written here.
+fn block(port: u16, routes: &[String]) -> String {
+    let routes: Vec<_> = routes.iter().map(|route| format!("\"{route}\"")).collect();
+    format!("cluster {{ name: testkit, listen: \"127.0.0.1:{port}\", routes: [{}] }}", routes.join(", "))
+}
+
+/// The same on the command line, where it goes before somebody's configuration.
+fn options(port: u16, routes: &[String]) -> [String; 4] {
+    ["--cluster".into(), format!("nats://127.0.0.1:{port}"), "--routes".into(), routes.join(",")]
 }
 
 /// A running cluster. Nodes are killed, paused and restarted through [`node`](Self::node); they keep their ports.
@@ -116,7 +140,12 @@ impl NatsCluster {
 
     /// A cluster to be described first.
     pub fn builder() -> NatsClusterBuilder {
-        NatsClusterBuilder { size: 3, node: NatsServer::builder(), ready_within: Duration::from_secs(60) }
+        NatsClusterBuilder {
+            size: 3,
+            node: NatsServer::builder(),
+            config_files: Vec::new(),
+            ready_within: Duration::from_secs(60),
+        }
     }
 
     /// The URLs of all nodes, running or not.

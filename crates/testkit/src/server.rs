@@ -209,7 +209,12 @@ impl NatsServer {
         let home = self.home.path();
         readiness::forget_earlier_starts(home);
         self.process
-            .spawn(&self.binary, &config::file_in(home), &log::file_in(home))
+            .spawn(
+                &self.binary,
+                &config::arguments(&self.settings, home),
+                config::variables(&self.settings),
+                &log::file_in(home),
+            )
             .map_err(|source| StartError::Spawn { path: self.binary.path().to_path_buf(), source })?;
         let ready = readiness::wait(&self.process, &self.settings, home).await;
         if ready.is_err() {

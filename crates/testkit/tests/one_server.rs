@@ -30,6 +30,34 @@ async fn a_server_without_jetstream_says_so() {
 }
 
 #[tokio::test]
+async fn a_configuration_made_for_elsewhere_runs_at_our_ports_and_in_our_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("elsewhere.conf");
+    let text = r#"
+        server_name: elsewhere, listen: "0.0.0.0:4222", http_port: 8222, max_payload: 2048
+        jetstream: { store_dir: $NATS_STORE_DIR }
+        authorization: { user: app, password: $APP_PASSWORD }
+    "#;
+    std::fs::write(&file, text).unwrap();
+    let server = TestServer::with(|server| server.config_file(&file).variable("APP_PASSWORD", "secret")).await;
+    assert!(async_nats::connect(server.url()).await.is_err(), "nobody is let in without a password");
+    let options = async_nats::ConnectOptions::with_user_and_password("app".into(), "secret".into());
+    let client = options.connect(server.url()).await.unwrap();
+    assert_eq!(client.server_info().server_name, server.name());
+    assert_eq!(client.server_info().max_payload, 2048);
+    jetstream::new(client).create_stream(stream("A")).await.unwrap();
+    assert!(server.store_dir().join("jetstream").is_dir());
+    let listening = server.monitor("/varz").await.unwrap();
+    assert_eq!((&listening["host"], &listening["http_host"]), (&"127.0.0.1".into(), &"127.0.0.1".into()));
+}
+
+#[tokio::test]
+async fn two_configurations_for_one_server_are_refused() {
+    let error = NatsServer::builder().config_file("some.conf").max_payload(1).start().await.unwrap_err();
+    assert!(matches!(error, StartError::TwoConfigurations { option: "max_payload" }), "{error}");
+}
+
+#[tokio::test]
 async fn two_servers_side_by_side_share_nothing() {
     let (one, two) = tokio::join!(TestServer::start(), TestServer::start());
     assert_ne!(one.port(), two.port());

@@ -45,6 +45,25 @@ async fn nodes_take_the_options_given_for_each() {
     }
 }
 
+#[tokio::test]
+async fn nodes_take_configurations_made_for_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["a", "b", "c"].map(|node| {
+        let file = folder.path().join(node);
+        let text = format!(
+            "server_name: {node}, port: 4222, http_port: 8222, jetstream: {{ store_dir: $NATS_STORE_DIR }}, max_payload: 2048
+             cluster {{ name: elsewhere, port: 6222, routes: [\"nats://a:6222\", \"nats://b:6222\", \"nats://c:6222\"] }}"
+        );
+        std::fs::write(&file, text).unwrap();
+        file
+    });
+    let cluster = NatsCluster::builder().config_files(files).start().await.unwrap();
+    assert_eq!(cluster.urls().len(), 3);
+    let client = async_nats::connect(cluster.node(2).url()).await.unwrap();
+    assert_eq!(client.server_info().max_payload, 2048);
+    assert_eq!(cluster.node(2).monitor("/varz").await.unwrap()["cluster"]["name"], "elsewhere");
+}
+
 /// Between two leaders of the stream there is a time without one.
 async fn store(context: &jetstream::Context, body: &'static str) {
     wait_until(Duration::from_secs(20), "a leader of the stream to store", async || {

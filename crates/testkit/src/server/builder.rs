@@ -1,11 +1,12 @@
 //! The description of a server before it starts.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::config::{self, Authorization, Settings};
+use super::config::{self, Authorization, Settings, Variables};
 use super::process::ServerProcess;
 use super::{NatsServer, StartError};
 use crate::locate::{self, Locator, Progress, ServerBinary};
@@ -46,6 +47,9 @@ pub struct NatsServerBuilder {
     config: String,
     max_payload: Option<usize>,
     authorization: Option<Authorization>,
+    config_file: Option<PathBuf>,
+    variables: Variables,
+    arguments: Vec<String>,
     binary: Option<PathBuf>,
     locator: Option<Locator>,
     ready_within: Duration,
@@ -63,6 +67,9 @@ impl NatsServerBuilder {
             config: String::new(),
             max_payload: None,
             authorization: None,
+            config_file: None,
+            variables: Variables::default(),
+            arguments: Vec::new(),
             binary: None,
             locator: None,
             ready_within: Duration::from_secs(20),
@@ -140,6 +147,47 @@ impl NatsServerBuilder {
         self
     }
 
+    /// A configuration file to run with, such as the one that is used elsewhere, instead of one written here.
+    ///
+    /// It is taken as it is, except for the name and the addresses, which are this builder's: the command line goes before
+    /// the file. For that the file names its monitoring port by `http_port` and no host, and its store by `store_dir:
+    /// $NATS_STORE_DIR`, a variable that is set here to this builder's. It may read others that
+    /// [`variable`](Self::variable) sets. Options that write configuration (`config`, `jetstream_config`, `max_payload`,
+    /// users and tokens) do not go with it.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use headwater_testkit::NatsServer;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let file = folder.path().join("production.conf");
+    /// std::fs::write(&file, "jetstream: { store_dir: $NATS_STORE_DIR }, authorization: { user: app, password: $PASSWORD }")?;
+    ///
+    /// let server = NatsServer::builder().config_file(&file).variable("PASSWORD", "secret").start().await?;
+    /// assert!(async_nats::connect(server.url()).await.is_err());
+    /// async_nats::ConnectOptions::with_user_and_password("app".into(), "secret".into()).connect(server.url()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn config_file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.config_file = Some(file.into());
+        self
+    }
+
+    /// A variable in the environment of the server, which a configuration reads as `$NAME`. May be called more than once.
+    /// Default: the environment of this process.
+    pub fn variable(mut self, name: impl Into<String>, value: impl Into<OsString>) -> Self {
+        self.variables.0.push((name.into(), value.into()));
+        self
+    }
+
+    /// Options for the command line, beside a configuration file.
+    pub(crate) fn arguments(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
     /// The binary to run, of any version, instead of the one that [`locate`](crate::locate) finds.
     pub fn binary(mut self, path: impl Into<PathBuf>) -> Self {
         self.binary = Some(path.into());
@@ -174,6 +222,7 @@ impl NatsServerBuilder {
     ///
     /// See [`StartError`].
     pub async fn start(self) -> Result<NatsServer, StartError> {
+        self.one_configuration()?;
         let binary = self.find_binary().await?;
         let mut attempt = 1;
         loop {
@@ -184,6 +233,19 @@ impl NatsServerBuilder {
                 }
                 outcome => return outcome,
             }
+        }
+    }
+
+    fn one_configuration(&self) -> Result<(), StartError> {
+        let written = [
+            ("config", !self.config.is_empty()),
+            ("jetstream_config", !self.jetstream_config.is_empty()),
+            ("max_payload", self.max_payload.is_some()),
+            ("a user or a token", self.authorization.is_some()),
+        ];
+        match written.into_iter().find(|(_, is_set)| *is_set) {
+            Some((option, _)) if self.config_file.is_some() => Err(StartError::TwoConfigurations { option }),
+            _ => Ok(()),
         }
     }
 
@@ -222,6 +284,9 @@ impl NatsServerBuilder {
             config: self.config.clone(),
             max_payload: self.max_payload,
             authorization: self.authorization.clone(),
+            config_file: self.config_file.clone(),
+            variables: self.variables.clone(),
+            arguments: self.arguments.clone(),
             ready_within: self.ready_within,
         }
     }

@@ -1,5 +1,6 @@
 //! The settings of one server and the configuration file written from them.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,22 @@ pub(super) struct Settings {
     pub(super) config: String,
     pub(super) max_payload: Option<usize>,
     pub(super) authorization: Option<Authorization>,
+    /// Somebody's configuration, instead of the one that is written here.
+    pub(super) config_file: Option<PathBuf>,
+    pub(super) variables: Variables,
+    /// Further options on the command line.
+    pub(super) arguments: Vec<String>,
     pub(super) ready_within: Duration,
+}
+
+/// Variables for the process. The values may be secrets.
+#[derive(Clone, Default)]
+pub(super) struct Variables(pub(super) Vec<(String, OsString)>);
+
+impl std::fmt::Debug for Variables {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 /// Who is let in.
@@ -36,12 +52,46 @@ impl std::fmt::Debug for Authorization {
     }
 }
 
-pub(super) fn file_in(home: &Path) -> PathBuf {
+fn file_in(home: &Path) -> PathBuf {
     home.join("nats-server.conf")
 }
 
+/// Writes the configuration, unless somebody has written one.
 pub(super) fn write(settings: &Settings, home: &Path) -> io::Result<()> {
-    fs::write(file_in(home), text(settings, home))
+    match settings.config_file {
+        Some(_) => Ok(()),
+        None => fs::write(file_in(home), text(settings, home)),
+    }
+}
+
+/// What a configuration that was made for elsewhere names its store by: unlike addresses, the command line may not say it
+/// again.
+const STORE_VARIABLE: &str = "NATS_STORE_DIR";
+
+/// What the process finds in its environment besides what it inherits.
+pub(super) fn variables(settings: &Settings) -> Vec<(String, OsString)> {
+    let mut variables = settings.variables.0.clone();
+    if settings.config_file.is_some() {
+        variables.push((STORE_VARIABLE.to_owned(), settings.store_dir.clone().into()));
+    }
+    variables
+}
+
+/// The command line. What it says goes before the configuration, so that a file made for elsewhere runs on loopback and at
+/// our ports.
+pub(super) fn arguments(settings: &Settings, home: &Path) -> Vec<OsString> {
+    let Some(file) = &settings.config_file else {
+        return vec!["--config".into(), file_in(home).into()];
+    };
+    let mut arguments: Vec<OsString> = vec!["--config".into(), file.into()];
+    let mut option = |name: &str, value: OsString| arguments.extend([name.into(), value]);
+    option("--addr", "127.0.0.1".into());
+    option("--port", settings.port.to_string().into());
+    option("--http_port", settings.monitor_port.to_string().into());
+    option("--name", settings.name.clone().into());
+    option("--ports_file_dir", home.into());
+    arguments.extend(settings.arguments.iter().map(OsString::from));
+    arguments
 }
 
 fn text(settings: &Settings, home: &Path) -> String {
@@ -106,5 +156,7 @@ mod tests {
         let user = Authorization::User { user: "alice".into(), password: "secret".into() };
         assert_eq!(format!("{user:?}"), r#"User { user: "alice", .. }"#);
         assert_eq!(format!("{:?}", Authorization::Token("secret".into())), "Token(..)");
+        let variables = Variables(vec![("PASSWORD".into(), "secret".into())]);
+        assert_eq!(format!("{variables:?}"), r#"["PASSWORD"]"#);
     }
 }

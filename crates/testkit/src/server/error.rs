@@ -14,6 +14,14 @@ pub enum StartError {
     /// There is no binary to run; the text says what was tried and how to get one.
     #[error("{0}")]
     Binary(LocateError),
+    /// A configuration file was given, and options as well that only a configuration written here can hold.
+    #[error(
+        "a server with a configuration file of its own takes no further configuration: {option} goes into the file"
+    )]
+    TwoConfigurations {
+        /// The builder's option.
+        option: &'static str,
+    },
     /// The temporary folder for configuration and log could not be made.
     #[error("a temporary folder for nats-server could not be made")]
     Folder(#[source] io::Error),

@@ -3,6 +3,7 @@
 //! It is a plain `std` child and not tokio's, so that a server can be shared by tests that each have their own
 //! runtime, and so that dropping it needs no runtime at all.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -53,10 +54,17 @@ impl ServerProcess {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn spawn(&self, binary: &ServerBinary, config: &Path, log: &Path) -> io::Result<()> {
+    pub(super) fn spawn(
+        &self,
+        binary: &ServerBinary,
+        arguments: &[OsString],
+        variables: Vec<(String, OsString)>,
+        log: &Path,
+    ) -> io::Result<()> {
         let output = log::open(log)?;
         let mut command = Command::new(binary.path());
-        command.arg("--config").arg(config).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        command.args(arguments).envs(variables);
+        command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // A group of its own: Ctrl-C in the terminal reaches the program that uses the server, which may want to
         // finish its work with the server still there.
         #[cfg(unix)]

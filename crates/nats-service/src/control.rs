@@ -63,8 +63,8 @@ impl Instance {
     }
 
     fn schema(&self, message: &Message) -> Result<Bytes, headwater_core::Failure> {
-        self.limits.request.check_body(&message.payload)?;
-        self.limits.request.check_depth(&message.payload)?;
+        self.accepts.check_body(&message.payload)?;
+        self.accepts.check_depth(&message.payload)?;
         self.about.schema(&message.payload, self.max_reply())
     }
 

@@ -8,6 +8,7 @@ use headwater_core::{Failure, FailureCode};
 use headwater_nats::discovery::EndpointStats;
 use serde_json::{Map, Value, json};
 
+use crate::answer_times::AnswerTimes;
 use crate::endpoint::Endpoint;
 
 /// A number counted from many tasks; it orders nothing.
@@ -49,6 +50,8 @@ pub(crate) struct Counters {
     /// Answers by code, in the order of `FailureCode::ALL`; the last place is for codes that are not in it.
     codes: [Count; FailureCode::ALL.len() + 1],
     last_error: Mutex<String>,
+    /// Of what was not turned away.
+    times: AnswerTimes,
 }
 
 /// Why a request gets no answer.
@@ -63,6 +66,7 @@ pub(crate) enum Unanswerable {
 impl Counters {
     pub(crate) fn succeeded(&self, took: Duration) {
         self.answered(took);
+        self.times.note(took);
     }
 
     /// Counts an answer that tells of a failure. A request that was turned away because there were too many, or because the
@@ -72,7 +76,10 @@ impl Counters {
         self.codes[place(&failure.code)].add(1);
         if is_shed(failure) {
             self.shed.add(1);
-        } else if failure.code.number() >= 500 {
+            return;
+        }
+        self.times.note(took);
+        if failure.code.number() >= 500 {
             self.errors.add(1);
             *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = last_error(failure);
         }
@@ -116,6 +123,7 @@ impl Counters {
         {
             count.reset();
         }
+        self.times.reset();
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
@@ -133,6 +141,7 @@ impl Counters {
         json!({
             "codes": codes,
             "in_flight": self.in_flight.get(),
+            "answer_micros": self.times.percentiles(),
             "shed": self.shed.get(),
             "refused_reply": self.refused_reply.get(),
             "no_reply": self.no_reply.get(),

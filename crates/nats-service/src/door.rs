@@ -28,7 +28,7 @@ impl Instance {
         let span = self.telemetry.as_ref().and_then(|telemetry| telemetry.arrived(&endpoint.method, headers));
         let (instance, endpoint) = (Arc::clone(self), Arc::clone(endpoint));
         edge::enter(Request {
-            deadline: arrived + self.limits.default_deadline,
+            deadline: arrived + self.limits.default_deadline.get(),
             ticket: Ticket { instance, endpoint, reply, arrived, said: None, span },
             headers: message.headers,
             body: message.payload,
@@ -41,7 +41,7 @@ impl Instance {
     pub(crate) fn reply_subject<'a>(&self, message: &'a Message) -> Result<&'a Subject, Unanswerable> {
         match &message.reply {
             None => Err(Unanswerable::NoReply),
-            Some(reply) if self.limits.request.allows_reply(reply) => Ok(reply),
+            Some(reply) if self.accepts.allows_reply(reply) => Ok(reply),
             Some(_) => Err(Unanswerable::RefusedReply),
         }
     }
@@ -83,7 +83,7 @@ impl Instance {
 
     /// Answers a request that could not be taken in because of a bug.
     pub(crate) fn apologise(&self, reply: Option<&Subject>) {
-        if let Some(reply) = reply.filter(|reply| self.limits.request.allows_reply(reply)) {
+        if let Some(reply) = reply.filter(|reply| self.accepts.allows_reply(reply)) {
             self.turn_away(reply, &Failure::internal("taking the request in panicked"), Instant::now());
         }
     }

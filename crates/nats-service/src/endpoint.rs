@@ -7,8 +7,10 @@ use headwater_core::{AggregateType, Name};
 use headwater_nats::discovery::{EndpointInfo, Metadata, metadata};
 use headwater_nats::subject::{GET, HISTORY, Subjects};
 use headwater_nats::telemetry::Method;
+use tokio::sync::Semaphore;
 
 use crate::counters::Counters;
+use crate::limits::Limits;
 
 /// What can be asked at one subject.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Endpoint {
     pub(crate) asks: Asks,
     pub(crate) metadata: Metadata,
     pub(crate) counters: Counters,
+    /// Places for its requests under way, where it has a limit of its own.
+    pub(crate) places: Option<Arc<Semaphore>>,
     /// Its name and labels in traces and metrics.
     pub(crate) method: Method,
 }
@@ -60,8 +64,13 @@ pub(crate) struct Endpoints {
 
 impl Endpoints {
     /// The endpoints of the aggregate types, whose contract has this hash.
-    pub(crate) fn of<'a>(subjects: &Subjects, types: impl Iterator<Item = &'a AggregateType>, contract: &str) -> Self {
-        let describe = Describe { subjects, contract };
+    pub(crate) fn of<'a>(
+        subjects: &Subjects,
+        types: impl Iterator<Item = &'a AggregateType>,
+        contract: &str,
+        limits: &Limits,
+    ) -> Self {
+        let describe = Describe { subjects, contract, limits };
         let listed: Vec<_> = types.flat_map(|described| describe.endpoints(described)).map(Arc::new).collect();
         let by_subject =
             listed.iter().map(|endpoint| (endpoint.subject.clone().into(), Arc::clone(endpoint))).collect();
@@ -94,6 +103,7 @@ impl Endpoint {
 struct Describe<'a> {
     subjects: &'a Subjects,
     contract: &'a str,
+    limits: &'a Limits,
 }
 
 impl Describe<'_> {
@@ -147,6 +157,7 @@ impl Describe<'_> {
             name: format!("{word}-{kind}-{name}"),
             subject,
             aggregate: kind.clone(),
+            places: self.limits.places_of(kind.as_str(), &asks),
             asks,
             metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
             counters: Counters::default(),

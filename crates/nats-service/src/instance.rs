@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use headwater_core::Name;
 use headwater_core::dispatch::Dispatcher;
 use headwater_nats::connect::Connection;
+use headwater_nats::limits::Limits as RequestLimits;
 use headwater_nats::subject::Subjects;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub(crate) struct Instance {
     pub(crate) subjects: Subjects,
     pub(crate) queue_group: Option<String>,
     pub(crate) limits: Limits,
+    /// What is accepted of a request before it is looked at any closer.
+    pub(crate) accepts: RequestLimits,
     pub(crate) started: DateTime<Utc>,
     pub(crate) endpoints: Endpoints,
     pub(crate) about: About,

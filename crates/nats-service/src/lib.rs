@@ -120,6 +120,7 @@
 #![deny(missing_docs)]
 
 mod about;
+mod answer_times;
 pub mod auth;
 mod circuit_breaker;
 mod control;

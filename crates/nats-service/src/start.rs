@@ -4,10 +4,10 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use chrono::Utc;
-use headwater_core::dispatch::Dispatcher;
+use headwater_core::dispatch::{Dispatcher, DispatcherBuilder};
 use headwater_core::store::EventStore;
 use headwater_core::{AggregateType, Contract, DescribeError, Name};
-use headwater_nats::connect::{Connection, PermissionViolation};
+use headwater_nats::connect::{Connection, HumanDuration, PermissionViolation};
 use headwater_nats::discovery::{Identity, metadata};
 use headwater_nats::subject::Subjects;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -119,7 +119,8 @@ impl Service {
         let subjects = Subjects::new(name.clone());
         let types: Vec<_> = dispatcher.types().cloned().collect();
         let contract = Contract::of(&name, &self.version, &types);
-        let endpoints = Endpoints::of(&subjects, dispatcher.types(), contract.fingerprint());
+        let endpoints = Endpoints::of(&subjects, dispatcher.types(), contract.fingerprint(), &self.limits);
+        self.limits.check_names(&endpoints, &mut problems);
         self.layers.check(&endpoints, &mut problems);
         let auth = self.auth.and_then(|auth| Guard::open(auth, &endpoints, &mut problems));
         problems.none()?;
@@ -147,6 +148,7 @@ impl Service {
             auth: auth.map(Arc::new),
             rate_limiter,
             circuits,
+            accepts: self.limits.request(),
             limits: self.limits,
             started: Utc::now(),
             endpoints,
@@ -208,7 +210,7 @@ fn dispatcher(
     limits: &Limits,
     problems: &mut Problems,
 ) -> Option<Dispatcher> {
-    let mut builder = Dispatcher::builder_shared(store).lane_limit(limits.lane.max(1)).timeout(limits.default_deadline);
+    let mut builder = bounded(Dispatcher::builder_shared(store), limits);
     let mut broken = false;
     for described in types {
         match described {
@@ -229,6 +231,21 @@ fn dispatcher(
             None
         }
     }
+}
+
+/// The dispatcher within these limits. What is wrong with them has been said already.
+fn bounded(mut builder: DispatcherBuilder, limits: &Limits) -> DispatcherBuilder {
+    builder = builder.lane_limit(limits.lane.max(1)).timeout(limits.default_deadline.get());
+    if let Some(time) = limits.handler_timeout.map(HumanDuration::get).filter(|time| !time.is_zero()) {
+        builder = builder.handler_timeout(time);
+    }
+    if let Some(bytes) = limits.max_event_size {
+        builder = builder.max_event_size(bytes.max(1));
+    }
+    if let Some(events) = limits.max_events {
+        builder = builder.max_events(events.max(1));
+    }
+    builder
 }
 
 fn is_queue_group(name: &str) -> bool {

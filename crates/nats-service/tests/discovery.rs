@@ -289,6 +289,16 @@ async fn statistics_count_requests_errors_codes_and_time() {
     assert_eq!((&add["num_requests"], &add["num_errors"], &add["last_error"]), (&json!(3), &json!(0), &json!("")));
     assert_eq!(add["data"]["codes"], json!({ "ok": 2, "validation-failed": 1 }));
     assert_eq!(add["data"]["in_flight"], 0);
+    let micros = |percentile: &str| add["data"]["answer_micros"][percentile].as_f64().unwrap();
+    assert!(0.0 < micros("p50") && micros("p50") <= micros("p90") && micros("p90") <= micros("p99"), "{add}");
+    assert!(
+        micros("p99") * 1000.0 <= add["processing_time"].as_f64().unwrap() * 1.07,
+        "one of three took all of it at most"
+    );
+    let unasked = &endpoint("pad")["data"]["answer_micros"];
+    assert_eq!(*unasked, json!({ "p50": null, "p90": null, "p99": null }));
+    let shown_by_one = world.caller.ask("tallies.stats", "").await.body;
+    assert_eq!((&shown_by_one["endpoints"], &shown_by_one["data"]), (&stats["endpoints"], &stats["data"]));
     let time = add["processing_time"].as_u64().unwrap();
     assert!(time > 0);
     assert_eq!(add["average_processing_time"], time / 3);
@@ -305,6 +315,7 @@ async fn statistics_count_requests_errors_codes_and_time() {
     let stats = world.caller.ask("$SRV.STATS.tallies", "").await.body;
     let all = stats["endpoints"].as_array().unwrap();
     assert!(all.iter().all(|endpoint| endpoint["num_requests"] == 0 && endpoint["last_error"] == ""), "{stats:#}");
+    assert!(all.iter().all(|endpoint| endpoint["data"]["answer_micros"]["p99"].is_null()), "{stats:#}");
 }
 
 /// A store whose health the test decides.

@@ -50,7 +50,7 @@ fn submit(request: &mut Request) -> Result<(RequestMetadata, PendingCommand), Fa
     let (headers, body) = (request.headers.take(), std::mem::take(&mut request.body));
     let ticket = &request.ticket;
     let (instance, endpoint) = (&ticket.instance, &ticket.endpoint);
-    instance.limits.request.check_depth(&body)?;
+    instance.accepts.check_depth(&body)?;
     let mut command = request::read_command(&body, endpoint.aggregate.clone(), endpoint.asks.name())?;
     let sent = headers.as_ref().and_then(|headers| header::get(headers, header::TRACEPARENT));
     command.metadata.traceparent = sent.filter(|value| is_traceparent(value)).map(str::to_owned);

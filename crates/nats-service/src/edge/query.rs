@@ -68,7 +68,7 @@ fn take_body(request: &mut Request) -> Bytes {
 /// The answer to a `get` from memory, if that will do. What is odd in any way is left to the long way.
 fn get_at_once(request: &Request) -> Option<Bytes> {
     let (ticket, body) = (&request.ticket, &request.body);
-    ticket.instance.limits.request.check_depth(body).ok()?;
+    ticket.instance.accepts.check_depth(body).ok()?;
     let mut get = request::read_get(body, ticket.endpoint.aggregate.clone()).ok()?;
     try_attribute(request, &mut get.aggregate, &mut get.metadata).ok()?;
     let entity = ticket.instance.dispatcher.get_now(&get)?;
@@ -125,7 +125,7 @@ async fn find(
     let (ticket, deadline) = (&request.ticket, request.deadline);
     let dispatcher = &ticket.instance.dispatcher;
     let kind = ticket.endpoint.aggregate.clone();
-    ticket.instance.limits.request.check_depth(body)?;
+    ticket.instance.accepts.check_depth(body)?;
     match question {
         Question::Get => {
             let mut query = request::read_get(body, kind)?;

@@ -27,6 +27,7 @@ pub struct Request {
 /// A place among the requests under way; free again when it is dropped.
 pub(crate) struct Place {
     pub(crate) _instance: OwnedSemaphorePermit,
+    pub(crate) _endpoint: Option<OwnedSemaphorePermit>,
 }
 
 impl Request {

@@ -17,6 +17,7 @@ use tokio::time::sleep_until;
 use tower::{BoxError, Service, ServiceExt};
 
 use super::layers::Next;
+use super::stages::overloaded;
 use super::ticket::panicked;
 use super::{Answer, Passage, Request, Stage, Ticket, command, known, query};
 use crate::endpoint::Asks;
@@ -36,8 +37,7 @@ impl Stack {
     /// Takes a request through. It never waits.
     pub(super) fn enter(self, mut request: Request) {
         let Ok(waiting) = Arc::clone(&request.ticket.instance.waiting).try_acquire_owned() else {
-            let message = "this instance has as many requests under way as it may";
-            return request.ticket.refuse(&Failure::unavailable("overloaded", message));
+            return request.ticket.refuse(&overloaded("waiting", "as many requests wait in layers as may"));
         };
         let (said, kind) = (Arc::new(OnceLock::new()), request.kind());
         request.ticket.said = Some(Arc::clone(&said));
@@ -63,7 +63,7 @@ impl Stack {
                         biased;
                         done = way => judge(&ticket, done),
                         () = ticket.instance.give_up.cancelled() => Err(given_up(&ticket, kind, &said)),
-                        () = sleep_until(ticket.arrived + ticket.instance.limits.longest_deadline + GRACE) => {
+                        () = sleep_until(ticket.arrived + ticket.instance.limits.longest_deadline.get() + GRACE) => {
                             Err(Failure::deadline_exceeded("a layer of the service held the request up for too long"))
                         }
                     };
@@ -101,7 +101,7 @@ fn failure_of(ticket: &Ticket, error: BoxError) -> Failure {
         return Failure::deadline_exceeded("the service allows this request less time than it took");
     }
     if error.is::<tower::load_shed::error::Overloaded>() {
-        return Failure::unavailable("overloaded", "the service has as many requests of this kind under way as it may");
+        return overloaded("layer", "the service has as many requests of this kind under way as it may");
     }
     tracing::error!(endpoint = ticket.endpoint.name, error, "a layer of the service failed");
     Failure::internal("a layer of the service failed")

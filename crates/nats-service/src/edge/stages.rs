@@ -47,7 +47,7 @@ impl Stage {
 }
 
 fn limits(request: &Request) -> Result<(), Failure> {
-    let limits = &request.ticket.instance.limits.request;
+    let limits = &request.ticket.instance.accepts;
     if let Some(headers) = &request.headers {
         limits.check_headers(headers)?;
     }
@@ -86,27 +86,34 @@ fn admission(request: &mut Request) -> Result<(), Failure> {
     if instance.phase.get() == Phase::Draining {
         return Err(Failure::unavailable("draining", "this instance is shutting down"));
     }
-    let places = match request.ticket.endpoint.asks {
-        Asks::Command(_) => &instance.commands,
-        Asks::Query(_) => &instance.queries,
+    let endpoint = &request.ticket.endpoint;
+    let (word, places) = match endpoint.asks {
+        Asks::Command(_) => ("command", &instance.commands),
+        Asks::Query(_) => ("query", &instance.queries),
     };
-    let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-        let message = "this instance has as many requests under way as it may";
-        return Err(Failure::unavailable("overloaded", message));
-    };
-    request.place = Some(Place { _instance: place });
-    request.ticket.endpoint.counters.in_flight.add(1);
+    let own = endpoint.places.as_ref().map(|own| Arc::clone(own).try_acquire_owned()).transpose();
+    let own =
+        own.map_err(|_| overloaded(word, "this instance has as many requests of this kind under way as it may"))?;
+    let place = Arc::clone(places).try_acquire_owned();
+    let place = place.map_err(|_| overloaded("instance", "this instance has as many requests under way as it may"))?;
+    request.place = Some(Place { _instance: place, _endpoint: own });
+    endpoint.counters.in_flight.add(1);
     Ok(())
+}
+
+/// There are too many for the limit of this name.
+pub(super) fn overloaded(limit: &'static str, message: &str) -> Failure {
+    Failure::unavailable("overloaded", message).detail("limit", limit)
 }
 
 impl Instance {
     /// The moment after which the answer no longer matters.
     fn deadline(&self, headers: &HeaderMap, arrived: Instant) -> Result<Instant, Failure> {
         let Some(deadline) = header::deadline(headers)? else {
-            return Ok(arrived + self.limits.default_deadline);
+            return Ok(arrived + self.limits.default_deadline.get());
         };
         match (deadline - Utc::now()).to_std() {
-            Ok(left) if !left.is_zero() => Ok(arrived + left.min(self.limits.longest_deadline)),
+            Ok(left) if !left.is_zero() => Ok(arrived + left.min(self.limits.longest_deadline.get())),
             _ => Err(Failure::deadline_exceeded("the deadline had passed when the request arrived")),
         }
     }

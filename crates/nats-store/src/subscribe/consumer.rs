@@ -17,9 +17,13 @@ use super::position::Position;
 use crate::api::{self, ApiError};
 use crate::journal::Journal;
 
-/// Messages asked for at once; half as many again are asked for when half have come. The server does best with about so
-/// many: with 200 it takes a quarter more time for each message, with 1500 half as much again (2.15.1).
-const PULL: u64 = 500;
+/// The most messages asked for at once; half as many are asked for again when half have come. Each request costs both ends
+/// as much as fifty messages, so that with 500 a journal is read at four fifths of the rate (2.15.1).
+const MOST_PULLED: u64 = 5000;
+
+/// The most bytes of messages asked for at once: whatever the size of events, a subscription holds little more than twice
+/// that. It is larger than any one message.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// How long the server keeps a request for messages.
 const PULL_EXPIRES: Duration = Duration::from_secs(30);
@@ -47,6 +51,8 @@ pub(super) struct Consumer {
     delivered: u64,
     /// Messages asked for that have not come.
     outstanding: u64,
+    /// Messages asked for at once.
+    batch: u64,
 }
 
 /// Why a consumer was not made.
@@ -97,6 +103,7 @@ impl Consumer {
             delete_subject: api.subject(&format!("CONSUMER.DELETE.{stream}.{name}")),
             delivered: 0,
             outstanding: 0,
+            batch: batch(api.connection.subscription_capacity()),
         };
         let mut subject = api.subject(&format!("CONSUMER.CREATE.{stream}.{name}"));
         // With the filter in the subject a user can be held to it by permissions.
@@ -108,7 +115,7 @@ impl Consumer {
         let answer = api.request(subject, None, Bytes::from(request.to_string()), limit).await;
         let answer = answer.map_err(|none| Unmade::ForNow(none.into()))?;
         match api::parse::<Created>(&answer.payload).map_err(Unmade::ForNow)? {
-            Ok(_) => consumer.pull(PULL).await?,
+            Ok(_) => consumer.pull(consumer.batch).await?,
             Err(error) => return Err(refused(error)),
         }
         Ok(consumer)
@@ -127,14 +134,14 @@ impl Consumer {
             };
             match self.look_at(message) {
                 Seen::Message(delivered) => {
-                    if self.outstanding <= PULL / 2 && self.pull(PULL / 2).await.is_err() {
+                    if self.outstanding <= self.batch / 2 && self.pull(self.batch.div_ceil(2)).await.is_err() {
                         return Delivery::Broken("the client is gone");
                     }
                     return Delivery::Message(delivered);
                 }
                 Seen::StillThere => {}
                 Seen::PullOver => {
-                    if self.outstanding <= PULL / 2 && self.pull(PULL).await.is_err() {
+                    if self.outstanding <= self.batch / 2 && self.pull(self.batch).await.is_err() {
                         return Delivery::Broken("the client is gone");
                     }
                 }
@@ -163,10 +170,8 @@ impl Consumer {
     fn look_at(&mut self, message: Message) -> Seen {
         match message.status.map(|status| status.as_u16()) {
             Some(100) => Seen::StillThere,
-            Some(404 | 408) => {
-                self.outstanding = self.outstanding.saturating_sub(undelivered(&message));
-                Seen::PullOver
-            }
+            Some(404 | 408) => self.pull_over(&message),
+            Some(409) if is_full(&message) => self.pull_over(&message),
             Some(503) => Seen::Broken("nobody serves the consumer"),
             Some(_) => Seen::Broken("the consumer has come to its end"),
             None => match place(&message) {
@@ -181,9 +186,15 @@ impl Consumer {
         }
     }
 
+    fn pull_over(&mut self, message: &Message) -> Seen {
+        self.outstanding = self.outstanding.saturating_sub(undelivered(message).unwrap_or(self.batch));
+        Seen::PullOver
+    }
+
     async fn pull(&mut self, batch: u64) -> Result<(), Unmade> {
         let request = json!({
             "batch": batch,
+            "max_bytes": MOST_BYTES,
             "expires": nanoseconds(PULL_EXPIRES),
             "idle_heartbeat": nanoseconds(HEARTBEAT),
         });
@@ -262,10 +273,19 @@ fn place(message: &Message) -> Option<(u64, u64)> {
     Some((sequence.parse().ok()?, delivery.parse().ok()?))
 }
 
+/// How many messages to ask for at once, so that with half as many again there is room for all and for a sign of life.
+fn batch(capacity: usize) -> u64 {
+    (capacity as u64 * 5 / 8).clamp(1, MOST_PULLED)
+}
+
+/// Whether a request is over because of its limit of bytes.
+fn is_full(message: &Message) -> bool {
+    message.description.as_deref().is_some_and(|why| why.contains("MaxBytes") || why.contains("Batch Completed"))
+}
+
 /// How many messages of a request that is over did not come.
-fn undelivered(message: &Message) -> u64 {
-    let pending = message.headers.as_ref().and_then(|headers| headers.get("Nats-Pending-Messages"));
-    pending.and_then(|value| value.as_str().parse().ok()).unwrap_or(PULL)
+fn undelivered(message: &Message) -> Option<u64> {
+    message.headers.as_ref()?.get("Nats-Pending-Messages")?.as_str().parse().ok()
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

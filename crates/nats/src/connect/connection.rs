@@ -18,6 +18,9 @@ use super::shared::Shared;
 use super::status::{ConnectionStats, ConnectionStatus, Counters};
 use super::supervisor::{Supervisor, connected_status};
 
+/// What a subscription of a client that was made elsewhere is taken to hold; async-nats' own default is more.
+const HANDED_IN_CAPACITY: usize = 1024;
+
 /// Violations remembered for those who are slow to read them.
 const VIOLATIONS_KEPT: usize = 64;
 
@@ -88,7 +91,8 @@ impl Connection {
         config: Option<NatsConfig>,
         status: ConnectionStatus,
     ) -> Self {
-        let shared = Shared::new(ears, link.client.clone(), jetstream, &watchdog);
+        let capacity = config.as_ref().map_or(HANDED_IN_CAPACITY, NatsConfig::subscription_capacity_or_default);
+        let shared = Shared::new(ears, link.client.clone(), jetstream, capacity, &watchdog);
         if status.is_connected() {
             shared.answered(None);
             shared.up(status);
@@ -157,6 +161,13 @@ impl Connection {
             (None, Some(prefix)) => prefix.clone(),
             (None, None) => "$JS.API".to_owned(),
         }
+    }
+
+    /// How many messages one subscription may hold before further ones are dropped; whoever asks for messages asks for fewer.
+    /// For a client that was handed in it is not known, and 1024.
+    #[must_use]
+    pub fn subscription_capacity(&self) -> usize {
+        self.shared.capacity
     }
 
     /// The number of the client of the moment.

@@ -34,6 +34,8 @@ struct Answers {
 pub(crate) struct Shared {
     pub(crate) ears: Ears,
     pub(crate) jetstream: JetStreamConfig,
+    /// Messages one subscription may hold.
+    pub(crate) capacity: usize,
     pub(crate) round_trip_limit: Duration,
     /// How old the last answer may be while the connection still counts as healthy.
     pub(crate) stale_after: Duration,
@@ -49,11 +51,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(ears: Ears, client: Client, jetstream: JetStreamConfig, watchdog: &WatchdogConfig) -> Arc<Self> {
+    pub(crate) fn new(
+        ears: Ears,
+        client: Client,
+        jetstream: JetStreamConfig,
+        capacity: usize,
+        watchdog: &WatchdogConfig,
+    ) -> Arc<Self> {
         let limit = watchdog.timeout.get();
         Arc::new(Self {
             ears,
             jetstream,
+            capacity,
             round_trip_limit: limit,
             stale_after: watchdog.interval.get() + 2 * limit + Duration::from_secs(1),
             current: RwLock::new(Arc::new((1, client))),

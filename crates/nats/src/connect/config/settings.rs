@@ -92,7 +92,7 @@ pub struct NatsConfig {
     pub reconnect: ReconnectConfig,
     /// How a connection that no longer works is noticed.
     pub watchdog: WatchdogConfig,
-    /// Messages one subscription may hold before further ones are dropped and counted as slow consumer. Default 1024.
+    /// Messages one subscription may hold before further ones are dropped and counted as slow consumer. Default 8192.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscription_capacity: Option<usize>,
 
@@ -272,7 +272,7 @@ impl NatsConfig {
     }
 
     pub(crate) fn subscription_capacity_or_default(&self) -> usize {
-        self.subscription_capacity.unwrap_or(1024)
+        self.subscription_capacity.unwrap_or(8192)
     }
 }
 

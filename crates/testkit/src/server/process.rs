@@ -19,6 +19,10 @@ use crate::locate::ServerBinary;
 /// How often a process that was asked to end is looked at.
 const END_POLL: Duration = Duration::from_millis(5);
 
+/// How long a process may take to stop once it is told to.
+#[cfg(unix)]
+const STOPPED_WITHIN: Duration = Duration::from_secs(5);
+
 #[derive(Debug)]
 pub(super) struct ServerProcess {
     state: Mutex<State>,
@@ -126,8 +130,22 @@ impl ServerProcess {
         self.signal(Signal::CONT)
     }
 
+    /// Returns when all its threads have stopped; the signal alone would leave them time for one more answer.
     pub(super) fn pause(&self) -> io::Result<()> {
-        self.signal(rustix::process::Signal::STOP)
+        use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+        self.signal(Signal::STOP)?;
+        let pid = self.state().running().map(|child| Pid::from_child(child));
+        let pid = pid.ok_or_else(|| io::Error::other("nats-server is not running"))?;
+        // The status is left where it is for those who wait for the end.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let until = std::time::Instant::now() + STOPPED_WITHIN;
+        while waitid(WaitId::Pid(pid), options)?.is_none() {
+            if std::time::Instant::now() >= until {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "nats-server does not stop"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     pub(super) fn resume(&self) -> io::Result<()> {

@@ -21,11 +21,11 @@ pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Resul
     // From here on a signal means "drain", also while starting.
     let stop = signals::stop_requested().map_err(|error| Complaint::new("signals cannot be caught", &error))?;
     tokio::pin!(stop);
-    let ServeArguments { nats, instances, queue_group, store, probes, telemetry, features, .. } = arguments;
+    let ServeArguments { nats, instances, queue_group, store, replicas, probes, telemetry, features, .. } = arguments;
     let telemetry = telemetry.then(telemetry::start).transpose()?;
     let config = connect::config(&nats)?;
     let journal = match store {
-        StoreChoice::Jetstream => Journal::JetStream,
+        StoreChoice::Jetstream => Journal::JetStream { replicas },
         StoreChoice::Memory => Journal::Memory(MemoryStore::new()),
     };
     let plan = Plan { instances: instances.get(), queue_group, journal, probes, telemetry, features };

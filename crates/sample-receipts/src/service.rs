@@ -25,8 +25,8 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 /// Where the events of all instances are kept.
 pub(crate) enum Journal {
-    /// In a JetStream stream; each instance has a connection for it.
-    JetStream,
+    /// In a JetStream stream that so many servers keep; each instance has a connection for it.
+    JetStream { replicas: u8 },
     /// In the memory of this process.
     Memory(MemoryStore),
 }
@@ -87,15 +87,15 @@ async fn start_one(config: &NatsConfig, plan: &Plan, number: usize) -> Result<Ru
             probes = probes.metrics(telemetry.metrics_page());
         }
         service = service.probes(match plan.journal {
-            Journal::JetStream => probes.journal_connection(connections.jetstream.clone()),
+            Journal::JetStream { .. } => probes.journal_connection(connections.jetstream.clone()),
             Journal::Memory(_) => probes,
         });
     }
     let service = match &plan.journal {
         Journal::Memory(store) => service.store(store.clone()),
-        Journal::JetStream => {
+        Journal::JetStream { replicas } => {
             let name = Name::new(SERVICE).expect("the name of the service is a name");
-            let journal = StoreConfig::new(name);
+            let journal = StoreConfig::new(name).replicas(*replicas);
             let snapshots = SnapshotConfig::beside(&journal);
             let store = JetStreamStore::open(connections.jetstream.clone(), journal).await;
             let store = store.map_err(|error| Complaint::new("the journal cannot be opened", &error))?;

@@ -60,6 +60,11 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_enum, default_value_t = StoreChoice::Jetstream)]
     pub(crate) store: StoreChoice,
 
+    /// How many servers of a cluster keep each event, 1 to 5; with 3, one of them may be lost. A journal that is kept by fewer
+    /// is refused
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=5))]
+    pub(crate) replicas: u8,
+
     /// Answer /livez, /readyz and /startupz over HTTP at this IP address and port, port 0 for a free one; further instances
     /// take the ports that follow
     #[arg(long, value_name = "ADDR")]

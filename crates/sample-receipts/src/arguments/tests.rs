@@ -31,12 +31,13 @@ fn without_arguments_it_is_the_demo() {
 fn a_service_has_one_instance_and_a_durable_store_unless_said_otherwise() {
     let Some(Action::Serve(serve)) = parse("serve").unwrap().action else { panic!("it serves") };
     assert_eq!((serve.instances.get(), serve.store), (1, StoreChoice::Jetstream));
-    assert_eq!((serve.nats.nats_url, serve.queue_group, serve.probes), (None, None, None));
-    let line = "serve --instances 3 --queue-group tills --store memory --nats-url nats://one:4222";
+    assert_eq!((serve.nats.nats_url, serve.queue_group, serve.probes, serve.replicas), (None, None, None, 1));
+    let line = "serve --instances 3 --queue-group tills --store memory --replicas 3 --nats-url nats://one:4222";
     let Some(Action::Serve(serve)) = parse(line).unwrap().action else { panic!("it serves") };
-    assert_eq!((serve.instances.get(), serve.store), (3, StoreChoice::Memory));
+    assert_eq!((serve.instances.get(), serve.store, serve.replicas), (3, StoreChoice::Memory, 3));
     assert_eq!(serve.nats.nats_url.as_deref(), Some("nats://one:4222"));
     assert!(parse("serve --instances 0").is_err());
+    assert!(parse("serve --replicas 0").is_err() && parse("serve --replicas 6").is_err());
     assert!(parse("serve --probes localhost").is_err());
 }
 

@@ -51,7 +51,7 @@ impl World {
         let plan = Plan {
             instances: INSTANCES,
             queue_group: None,
-            journal: Journal::JetStream,
+            journal: Journal::JetStream { replicas: 1 },
             probes: None,
             telemetry: None,
             features: FeatureArguments::default(),

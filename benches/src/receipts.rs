@@ -59,6 +59,26 @@ impl Script {
     }
 }
 
+/// The id of a receipt of a caller's own.
+fn own_id(caller: usize, number: usize) -> String {
+    format!("order-{caller:04}-{number:04}")
+}
+
+/// Adds an item to one after the other of the receipts that so many callers have of their own, and leaves the state out of
+/// the reply.
+pub(crate) fn add_in_turn(
+    service: &str,
+    callers: usize,
+    receipts_each: usize,
+    number: u64,
+    command_id: Uuid,
+) -> Request {
+    let place = usize::try_from(number).unwrap_or_default() % (callers * receipts_each);
+    let id = own_id(place % callers, place / callers);
+    let subject = Subject::from(format!("{service}.command.receipt.add-item"));
+    Request { subject, body: body(&id, item(), Some("revision"), command_id) }
+}
+
 /// Where the calls go.
 #[derive(Debug, Clone)]
 struct Subjects {
@@ -91,7 +111,7 @@ struct Receipt {
 impl Commands {
     /// For a caller with `receipts` of its own.
     pub(crate) fn own(service: &str, caller: usize, receipts: usize, script: Script) -> Self {
-        Self::to(service, (0..receipts).map(|number| format!("order-{caller:04}-{number:04}")), true, script)
+        Self::to(service, (0..receipts).map(|number| own_id(caller, number)), true, script)
     }
 
     /// For one of several callers of the same receipt.

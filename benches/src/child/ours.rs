@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater::Name;
 use headwater::nats::connect::{Connections, NatsConfig};
-use headwater::service::Service;
+use headwater::service::{Limits, Service};
 use headwater::store::{JetStreamSnapshots, JetStreamStore, SnapshotConfig, StoreConfig};
 use sample_receipts::domain::Receipt;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,8 @@ pub(crate) struct Ours {
     pub(crate) staleness: u64,
     /// Whether snapshots are kept.
     pub(crate) snapshots: bool,
+    /// How many commands may be under way, instead of the default.
+    pub(crate) in_flight: Option<usize>,
 }
 
 /// Keeps no receipt: each weighs more.
@@ -41,6 +43,9 @@ impl Ours {
         }
         if !self.cache {
             service = service.cache_bytes(NO_CACHE);
+        }
+        if let Some(places) = self.in_flight {
+            service = service.limits(Limits::default().in_flight(places));
         }
         service = service.query_staleness(Duration::from_millis(self.staleness));
         let running = service.start(connections.callers.clone()).await?;

@@ -5,6 +5,7 @@ pub(crate) mod journal;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod meter;
+pub(crate) mod open_loop;
 pub(crate) mod pairs;
 pub(crate) mod process;
 pub(crate) mod reading;

@@ -136,6 +136,7 @@ impl Contest {
                 cache: true,
                 staleness: 0,
                 snapshots: false,
+                in_flight: None,
             });
         }
         let in_turn = self.receipts == Receipts::Distinct || program == BY_HAND_IN_TURN;

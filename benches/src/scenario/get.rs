@@ -74,6 +74,7 @@ fn ours(world: &World, staleness: u64) -> Role {
         cache: true,
         staleness,
         snapshots: false,
+        in_flight: None,
     })
 }
 

@@ -37,6 +37,7 @@ pub(super) async fn run(effort: &Effort) -> Fallible<Vec<Case>> {
         cache: true,
         staleness: 0,
         snapshots: false,
+        in_flight: None,
     });
     let by_hand = ByHand { url, service, loading: Loading::DirectGet, cache: true, in_turn: true };
     let (ours, by_hand) =

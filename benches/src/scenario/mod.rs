@@ -8,6 +8,7 @@ mod hot;
 mod memory;
 mod mixed;
 mod one_event;
+mod overload;
 mod read;
 mod snapshot_load;
 mod sync_always;
@@ -50,6 +51,8 @@ pub(crate) enum ScenarioName {
     Memory,
     /// One-event commands on a journal with three replicas, against the same by hand.
     Cluster,
+    /// Ten times the load that the service sustains, against that load.
+    Overload,
 }
 
 impl ScenarioName {
@@ -71,6 +74,7 @@ impl ScenarioName {
             Self::Read => read::run(effort).await,
             Self::Memory => memory::run(effort).await,
             Self::Cluster => cluster::run(effort).await,
+            Self::Overload => overload::run(effort).await,
         }
     }
 

@@ -123,6 +123,7 @@ mod about;
 mod answer_times;
 pub mod auth;
 mod circuit_breaker;
+mod config;
 mod control;
 mod counters;
 mod door;
@@ -147,6 +148,7 @@ mod subscriptions;
 mod telemetry;
 
 pub use circuit_breaker::{CircuitBreaker, CircuitState, CircuitStats, Dependency, DependencyError, Window};
+pub use config::{ConfigError, GeneralConfig, ProbesConfig, ServiceConfig};
 pub use headwater_nats::telemetry::{ReaderSpans, Telemetry};
 pub use limits::Limits;
 pub use probes::Probes;

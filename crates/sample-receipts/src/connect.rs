@@ -9,7 +9,7 @@ use crate::complaint::{Complaint, with_causes};
 
 /// The settings of the command line, and beneath them those of the file, the environment and the `nats` tool.
 pub(crate) fn config(arguments: &NatsArguments) -> Result<NatsConfig, Complaint> {
-    let mut config = match &arguments.config {
+    let config = match &arguments.config {
         None => NatsConfig::default(),
         Some(path) => {
             let read = |error| Complaint::new(&format!("{} cannot be read", path.display()), &error);
@@ -17,6 +17,11 @@ pub(crate) fn config(arguments: &NatsArguments) -> Result<NatsConfig, Complaint>
             NatsConfig::from_toml(&text).map_err(|error| Complaint::new(&path.display().to_string(), &error))?
         }
     };
+    config_over(config, arguments)
+}
+
+/// The settings of the command line, and beneath them `config`, the environment and the `nats` tool.
+pub(crate) fn config_over(mut config: NatsConfig, arguments: &NatsArguments) -> Result<NatsConfig, Complaint> {
     if let Some(url) = &arguments.nats_url {
         config.servers = NatsConfig::new(url).servers;
     }

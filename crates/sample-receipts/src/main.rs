@@ -3,6 +3,7 @@
 mod arguments;
 mod client;
 mod complaint;
+mod configuration;
 mod connect;
 mod demo;
 mod nats_server;
@@ -42,6 +43,7 @@ async fn run(Arguments { in_process, action }: Arguments, output: &mut Output) -
         Some(Action::Serve(arguments)) => serve::run(arguments, output).await,
         Some(Action::Client(arguments)) => client::run(arguments, output).await,
         Some(Action::NatsServer(arguments)) => nats_server::run(arguments, output).await,
+        Some(Action::ConfigSchema) => configuration::print_schema(output),
         Some(Action::SchemaLock(arguments)) => schema_lock::run(&arguments, output),
     }
 }

@@ -10,7 +10,7 @@ use crate::arguments::{ServeArguments, StoreChoice};
 use crate::complaint::Complaint;
 use crate::output::Output;
 use crate::service::{self, Journal, Plan, Running};
-use crate::{connect, show, signals, telemetry};
+use crate::{configuration, connect, show, signals, telemetry};
 
 /// How long it may take to send the last traces and metrics.
 const TELL_WITHIN: Duration = Duration::from_secs(3);
@@ -22,13 +22,15 @@ pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Resul
     let stop = signals::stop_requested().map_err(|error| Complaint::new("signals cannot be caught", &error))?;
     tokio::pin!(stop);
     let ServeArguments { nats, instances, queue_group, store, replicas, probes, telemetry, features, .. } = arguments;
-    let telemetry = telemetry.then(telemetry::start).transpose()?;
-    let config = connect::config(&nats)?;
+    let mut configuration = configuration::read(nats.config.as_deref())?;
+    let telemetry = (telemetry || configuration.telemetry.is_some()).then(telemetry::start).transpose()?;
+    let config = connect::config_over(configuration.nats.take().unwrap_or_default(), &nats)?;
+    let probes = service::probes_at(probes, configuration.probes.take())?;
     let journal = match store {
         StoreChoice::Jetstream => Journal::JetStream { replicas },
         StoreChoice::Memory => Journal::Memory(MemoryStore::new()),
     };
-    let plan = Plan { instances: instances.get(), queue_group, journal, probes, telemetry, features };
+    let plan = Plan { instances: instances.get(), queue_group, journal, probes, telemetry, configuration, features };
     let running = tokio::select! {
         running = service::start(&config, &plan) => running?,
         _ = &mut stop => return Ok(()),

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use headwater::Name;
 use headwater::evolution::Compatibility;
 use headwater::nats::connect::{Connections, NatsConfig};
-use headwater::service::{Probes, RunningService, Service, Stopped};
+use headwater::service::{Probes, ProbesConfig, RunningService, Service, ServiceConfig, Stopped};
 use headwater::store::{JetStreamSnapshots, JetStreamStore, MemoryStore, SnapshotConfig, StoreConfig};
 use headwater::telemetry::Running as Telemetry;
 use sample_receipts::domain::Receipt;
@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) probes: Option<SocketAddr>,
     /// What records traces and metrics.
     pub(crate) telemetry: Option<Telemetry>,
+    /// What the configuration says of the service, without connections and probes.
+    pub(crate) configuration: ServiceConfig,
     pub(crate) features: FeatureArguments,
 }
 
@@ -73,10 +75,15 @@ async fn start_one(config: &NatsConfig, plan: &Plan, number: usize) -> Result<Ru
         .description("Receipts: the worked example of Headwater")
         .aggregate::<Receipt>()
         .schema_lock(schema_lock::released()?, Compatibility::Full)
-        .drain_timeout(DRAIN_WITHIN);
+        .drain_timeout(DRAIN_WITHIN)
+        .configure(plan.configuration.clone());
     service = plan.features.switch_on(service);
     if let Some(telemetry) = &plan.telemetry {
-        service = service.telemetry(telemetry.settings());
+        // What the configuration says of telemetry goes with what was set up for the whole program.
+        service = service.telemetry(match &plan.configuration.telemetry {
+            Some(configured) => telemetry.recording_with(configured.clone()),
+            None => telemetry.settings(),
+        });
     }
     if let Some(group) = &plan.queue_group {
         service = service.queue_group(group);
@@ -107,6 +114,16 @@ async fn start_one(config: &NatsConfig, plan: &Plan, number: usize) -> Result<Ru
     let service = service.start(connections.callers.clone()).await;
     let service = service.map_err(|error| Complaint::new("the service cannot be started", &error))?;
     Ok(Running { service, connections })
+}
+
+/// Where the first instance answers probes: what the command line says, else what the configuration does.
+pub(crate) fn probes_at(
+    argument: Option<SocketAddr>,
+    configured: Option<ProbesConfig>,
+) -> Result<Option<SocketAddr>, Complaint> {
+    let (None, Some(ProbesConfig { address })) = (argument, configured) else { return Ok(argument) };
+    let wrong = |_| Complaint::Failed(format!("probes.address `{address}`: must be an IP address and a port"));
+    address.parse().map(Some).map_err(wrong)
 }
 
 /// Where the instance with this number answers probes: one port after the other, or each at a free one.

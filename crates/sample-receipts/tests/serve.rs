@@ -4,7 +4,7 @@ mod support;
 
 use headwater_testkit::{TestServer, wait_until};
 use rustix::process::Signal;
-use support::{Running, WITHIN, client, run, serve};
+use support::{Running, WITHIN, client, finish, program, run, serve};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -240,4 +240,68 @@ async fn it_asks_who_calls_when_it_is_told_to() {
     assert!(refused.starts_with("refused: forbidden: "), "{refused}");
     let history = client(&server.url(), "get order-1 --json").await.refused(1);
     assert!(history.contains("unauthenticated"), "{history}");
+}
+
+/// The file that is shipped with the sample, with every feature on.
+const EVERYTHING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/receipts.toml");
+
+#[tokio::test]
+async fn it_runs_with_every_feature_from_one_file_and_variables_win() {
+    let server = TestServer::start().await;
+    let mut command = program(&["serve", "--nats-url", &server.url(), "--config", EVERYTHING]);
+    command.env("RECEIPTS_JWT_SECRET", SECRET).env("OTEL_TRACES_SAMPLER", "always_off");
+    // The token is for no audience, and exports would go nowhere.
+    command.env("HEADWATER__AUTH__JWT__AUDIENCE", "[]").env("HEADWATER__SERVICE__QUEUE_GROUP", "tills");
+    command.env("OTEL_SDK_DISABLED", "true");
+    let mut service = Running::spawn(command);
+    let ready = service.line().await;
+    assert!(ready.contains("queue group tills") && ready.contains("probes at http://127.0.0.1:"), "{ready}");
+
+    let call = "add-item order-1 --name Coffee --price 5.99";
+    let refused = client(&server.url(), call).await.refused(1);
+    assert!(refused.starts_with("refused: unauthenticated: "), "{refused}");
+    client(&server.url(), &format!("{call} --token {TOKEN}")).await.done();
+    let found = client(&server.url(), "discover --json").await.json();
+    let features = found[0]["metadata"]["features"].as_str().unwrap_or_default();
+    let features: Vec<_> = features.split(',').collect();
+    for feature in
+        ["limits", "queue-group", "snapshots", "probes", "auth", "rate-limit", "circuit-breaker", "telemetry"]
+    {
+        assert!(features.contains(&feature), "{feature} is not among {features:?}");
+    }
+    service.signal(Signal::TERM);
+    assert_eq!(service.end().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_setting_that_is_wrong_is_named_with_its_file_or_variable() {
+    let (server, folder) = (TestServer::start().await, tempfile::tempdir().unwrap());
+    let file = folder.path().join("wrong.toml").display().to_string();
+    for (text, told) in [
+        ("[rate_limits]\nservice = { rate = 1 }", "rate_limits"),
+        ("[limits]\nin_flight = 'many'", "limits.in_flight"),
+        ("[rate_limit.commands.\"receipt.void\"]\nburst = -1\nrate = 1", "rate_limit.commands"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let ended = run(&["serve", "--nats-url", &server.url(), "--config", &file]).await;
+        assert_eq!(ended.status, Some(1), "{ended:?}");
+        assert!(ended.stderr.contains(told), "{text}: {ended:?}");
+    }
+    let mut command = program(&["serve", "--nats-url", &server.url()]);
+    command.env("HEADWATER__LIMITS__IN_FLIGHT", "many");
+    let ended = finish(command).await;
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("HEADWATER__LIMITS__IN_FLIGHT"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn the_schema_of_the_configuration_describes_the_file_that_is_shipped() {
+    let schema = run(&["config-schema"]).await.json();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let shipped: toml::Table = toml::from_str(&std::fs::read_to_string(EVERYTHING).unwrap()).unwrap();
+    let mut shipped = serde_json::to_value(shipped).unwrap();
+    let errors: Vec<_> = validator.iter_errors(&shipped).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    shipped["rate_limits"] = serde_json::json!({});
+    assert!(!validator.is_valid(&shipped));
 }

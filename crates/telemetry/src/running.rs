@@ -47,10 +47,15 @@ impl Running {
 
     /// Settings that record with it, for services, clients and durable readers.
     pub fn settings(&self) -> Telemetry {
+        self.recording_with(Telemetry::default())
+    }
+
+    /// These settings, as they were read from a file for instance, recording with it.
+    pub fn recording_with(&self, settings: Telemetry) -> Telemetry {
         match &self.providers {
-            None => Telemetry::default().traces(false).metrics(false),
+            None => settings.traces(false).metrics(false),
             Some(Providers { traces, metrics }) => {
-                Telemetry::default().tracer_provider(traces.clone()).meter_provider(metrics.clone())
+                settings.tracer_provider(traces.clone()).meter_provider(metrics.clone())
             }
         }
     }

@@ -41,6 +41,8 @@ pub(crate) enum Action {
     NatsServer(NatsServerArguments),
     /// Show what the service promises about its events, commands, rejections and queries, or check it
     SchemaLock(SchemaLockArguments),
+    /// Print the JSON Schema of the file that `serve --config` reads
+    ConfigSchema,
 }
 
 #[derive(Debug, Args)]

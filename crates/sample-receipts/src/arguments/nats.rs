@@ -17,7 +17,8 @@ pub(crate) struct NatsArguments {
     #[arg(long, value_name = "NAME", global = true, help_heading = "NATS")]
     pub(crate) context: Option<String>,
 
-    /// A TOML file with a table [nats]: servers, credentials, TLS, time limits
+    /// A TOML file with a table [nats]: servers, credentials, TLS, time limits. For `serve` also with the tables of the
+    /// service's features (see `config-schema`), each of which HEADWATER__TABLE__SETTING overrides
     #[arg(long, value_name = "FILE", global = true, help_heading = "NATS")]
     pub(crate) config: Option<PathBuf>,
 }

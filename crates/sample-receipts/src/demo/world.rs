@@ -5,6 +5,7 @@ use std::io;
 use headwater::client::NatsClient;
 use headwater::dispatch::Dispatcher;
 use headwater::nats::connect::NatsConfig;
+use headwater::service::ServiceConfig;
 use headwater::store::MemoryStore;
 use headwater_testkit::NatsServer;
 use sample_receipts::SERVICE;
@@ -54,6 +55,7 @@ impl World {
             journal: Journal::JetStream { replicas: 1 },
             probes: None,
             telemetry: None,
+            configuration: ServiceConfig::default(),
             features: FeatureArguments::default(),
         };
         let running = service::start(&config, &plan).await?;

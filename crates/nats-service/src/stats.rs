@@ -85,6 +85,7 @@ impl Instance {
             "strays": self.stray_stats(),
             "dispatch": self.dispatcher.stats(),
             "store": self.dispatcher.store().stats(),
+            "connection": self.connection_stats(),
         });
         if let Some(limiter) = &self.rate_limiter {
             answer["data"]["rateLimit"] = json!(limiter.stats());
@@ -96,6 +97,16 @@ impl Instance {
             answer["data"]["auth"] = json!(auth.stats());
         }
         answer
+    }
+
+    /// What tells of requests that may have been lost before the instance saw them.
+    fn connection_stats(&self) -> Value {
+        let stats = self.connection.stats();
+        json!({
+            "disconnects": stats.disconnects,
+            "rebuilds": stats.rebuilds,
+            "slowConsumers": stats.slow_consumers,
+        })
     }
 
     fn endpoint_stats(&self) -> Vec<EndpointStats> {

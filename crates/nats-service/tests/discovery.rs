@@ -309,6 +309,7 @@ async fn statistics_count_requests_errors_codes_and_time() {
     );
     assert_eq!(endpoint("ask-outside")["last_error"], "503:unavailable (price-list)");
     assert_eq!(stats["data"]["strays"]["unknown"], 1);
+    assert_eq!(stats["data"]["connection"], json!({ "disconnects": 0, "rebuilds": 0, "slowConsumers": 0 }));
     assert!(!stats.to_string().contains("secret-id"));
 
     world.service.reset_stats();

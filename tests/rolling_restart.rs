@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use headwater_testkit::NatsCluster;
 use headwater_tests::load::{Load, check_histories};
 use headwater_tests::plain::{add_item, command_subject, query_subject};
 use headwater_tests::{Plain, Program, Site, Stored};
@@ -23,7 +24,7 @@ const TYPED: [&str; 6] = ["a", "b", "c", "d", "e", "hot"];
 const PLAIN: &str = "plain-";
 
 /// Commands that must be acknowledged, of either kind of caller, between two steps of the restart.
-const BETWEEN: usize = 60;
+const BETWEEN: usize = 30;
 
 /// Callers who send each request once, by plain NATS, and write down every answer.
 struct PlainLoad {
@@ -108,11 +109,21 @@ impl PlainBook {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_instances_replaced_in_turn_under_load_fail_no_call() {
-    let site = Site::open().await;
-    let url = site.url();
+    replace_in_turn(Site::open().await).await;
+}
+
+/// Instances and callers are spread over the nodes, so an instance leaves while requests for it are between two of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_one_on_a_cluster() {
+    replace_in_turn(Site::on_cluster(NatsCluster::start().await.unwrap())).await;
+}
+
+async fn replace_in_turn(site: Site) {
+    // Each at a node of its own, where there are several.
+    let urls: Vec<_> = site.url().split(',').map(str::to_owned).collect();
     let mut instances = Vec::new();
-    for _ in 0..3 {
-        instances.push(Program::serve(PROGRAM, &url).await);
+    for url in urls.iter().cycle().take(3) {
+        instances.push(Program::serve(PROGRAM, url).await);
     }
     // With the retries that every client has; the others have none.
     let typed = Load::start(vec![site.receipts().await; 4], &TYPED);
@@ -122,7 +133,7 @@ async fn three_instances_replaced_in_turn_under_load_fail_no_call() {
         let done = async || (plain.done.load(Ordering::Relaxed) >= goal).then_some(());
         tokio::join!(typed.progress(BETWEEN, SOON), headwater_testkit::wait_until(SOON, "plain commands", done));
     };
-    for turn in 0..3 {
+    for (turn, url) in urls.iter().cycle().take(3).enumerate() {
         progress().await;
         // Two must do while the third is away, as where there is no room for a fourth.
         let leaving = instances.remove(0);
@@ -130,7 +141,7 @@ async fn three_instances_replaced_in_turn_under_load_fail_no_call() {
         let ended = leaving.ended().await;
         assert_eq!(ended.status.code(), Some(0), "instance {turn}: {}", ended.errors);
         progress().await;
-        instances.push(Program::serve(PROGRAM, &url).await);
+        instances.push(Program::serve(PROGRAM, url).await);
     }
     progress().await;
     let (typed, plain) = (typed.finish().await, plain.finish().await);

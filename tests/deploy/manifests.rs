@@ -183,7 +183,8 @@ async fn the_checks_of_compose_and_the_probes_of_kubernetes_are_answered() {
     let [_, bash, flag, script] = strings(&receipts["healthcheck"]["test"])[..] else { panic!("CMD bash -c SCRIPT") };
     // Compose reads two dollars as one.
     let script = script.replace("$$", "$").replace(&format!("127.0.0.1/{port}"), &address.replace(':', "/"));
-    let well = || Command::new(bash).args([flag, &script]).status().unwrap().success();
+    let check = |script: &str| Command::new(bash).args([flag, script]).output().unwrap().status.success();
+    let well = || check(&script);
     headwater_testkit::wait_until(Duration::from_secs(10), "the check of compose", async || well().then_some(())).await;
 
     let ports = &container["ports"][0];
@@ -191,8 +192,7 @@ async fn the_checks_of_compose_and_the_probes_of_kubernetes_are_answered() {
     for (probe, page) in [("startupProbe", "/startupz"), ("readinessProbe", "/readyz"), ("livenessProbe", "/livez")] {
         let get = &container[probe]["httpGet"];
         assert_eq!((&get["path"], &get["port"]), (&page.into(), &ports["name"]), "{probe}");
-        let script = script.replace("/readyz", page);
-        assert!(Command::new(bash).args([flag, &script]).status().unwrap().success(), "{page}");
+        assert!(check(&script.replace("/readyz", page)), "{page}");
     }
     stop(service).await;
     assert!(!well(), "nobody is there any more");

@@ -1,6 +1,6 @@
 //! The calls that programs are sent: plain NATS requests, the same for every program.
 
-use async_nats::{Message, Subject};
+use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 use sample_receipts::domain::{AddItem, AddItems, RemoveItem};
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ pub(crate) fn add_in_turn(
     let place = usize::try_from(number).unwrap_or_default() % (callers * receipts_each);
     let id = own_id(place % callers, place / callers);
     let subject = Subject::from(format!("{service}.command.receipt.add-item"));
-    Request { subject, body: body(&id, item(), Some("revision"), command_id) }
+    Request { subject, headers: None, body: body(&id, item(), Some("revision"), command_id) }
 }
 
 /// Where the calls go.
@@ -99,6 +99,7 @@ pub(crate) struct Commands {
     sent: Option<(Uuid, Call)>,
     settled: Option<Call>,
     acknowledged: Vec<(Uuid, u32)>,
+    headers: Option<HeaderMap>,
 }
 
 #[derive(Debug)]
@@ -131,7 +132,16 @@ impl Commands {
             sent: None,
             settled: None,
             acknowledged: Vec::new(),
+            headers: None,
         }
+    }
+
+    /// Shows this token with every command.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert("Authorization", format!("Bearer {token}"));
+        self.headers = Some(headers);
+        self
     }
 
     /// Adds what was acknowledged to what the journal must hold.
@@ -175,7 +185,7 @@ impl Caller for Commands {
                 (&self.subjects.remove_item, body(&receipt.id, RemoveItem { name: item().name }, state, command_id))
             }
         };
-        Request { subject: subject.clone(), body }
+        Request { subject: subject.clone(), headers: self.headers.clone(), body }
     }
 
     fn settle(&mut self, reply: &Message) -> Result<(), String> {
@@ -236,7 +246,7 @@ impl Caller for Gets {
     fn request(&mut self) -> Request {
         let id = Spread::id(self.next * STRIDE % self.spread.receipts);
         self.next += 1;
-        Request { subject: self.subject.clone(), body: format!("{{\"aggregateId\":\"{id}\"}}").into() }
+        Request { subject: self.subject.clone(), headers: None, body: format!("{{\"aggregateId\":\"{id}\"}}").into() }
     }
 
     fn settle(&mut self, reply: &Message) -> Result<(), String> {

@@ -5,6 +5,7 @@
 
 mod by_hand;
 mod echo;
+mod features;
 mod ours;
 mod reader;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 pub(crate) use by_hand::{ByHand, Loading};
+pub(crate) use features::{Features, SECRET, TOKEN};
 pub(crate) use ours::Ours;
 pub(crate) use reader::{Reader, ReaderSaid};
 

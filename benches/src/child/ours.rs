@@ -10,7 +10,7 @@ use sample_receipts::domain::Receipt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::serve_until_told;
+use super::{Features, serve_until_told};
 use crate::Fallible;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +26,8 @@ pub(crate) struct Ours {
     pub(crate) snapshots: bool,
     /// How many commands may be under way, instead of the default.
     pub(crate) in_flight: Option<usize>,
+    /// Every feature is on.
+    pub(crate) features: Option<Features>,
 }
 
 /// Keeps no receipt: each weighs more.
@@ -48,9 +50,17 @@ impl Ours {
             service = service.limits(Limits::default().in_flight(places));
         }
         service = service.query_staleness(Duration::from_millis(self.staleness));
+        let mut telemetry = None;
+        if let Some(features) = &self.features {
+            let (featured, recording) = features.switch_on(service)?;
+            (service, telemetry) = (featured, Some(recording));
+        }
         let running = service.start(connections.callers.clone()).await?;
         serve_until_told().await?;
         running.drain().await;
+        if let Some(recording) = telemetry {
+            recording.shutdown(Duration::from_secs(5))?;
+        }
         Ok(json!({ "dispatcher": running.dispatcher().stats(), "store": store.stats() }))
     }
 }

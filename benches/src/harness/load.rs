@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::client::RequestErrorKind;
-use async_nats::{Client, Message, Subject};
+use async_nats::{Client, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
@@ -48,7 +48,20 @@ pub(crate) trait Caller: Send + 'static {
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) subject: Subject,
+    /// None to spare the programs that need none.
+    pub(crate) headers: Option<HeaderMap>,
     pub(crate) body: Bytes,
+}
+
+impl Request {
+    /// As the client sends it.
+    fn to_send(&self) -> async_nats::Request {
+        let request = async_nats::Request::new().payload(self.body.clone()).timeout(Some(CALL_LIMIT));
+        match &self.headers {
+            Some(headers) => request.headers(headers.clone()),
+            None => request,
+        }
+    }
 }
 
 /// Calls that failed.
@@ -103,8 +116,7 @@ pub(crate) async fn prime<C: Caller>(client: &Client, callers: Vec<C>, count: us
 async fn reached(client: &Client, request: Request) -> Result<Message, async_nats::RequestError> {
     let until = Instant::now() + HEARD_OF_WITHIN;
     loop {
-        let sent = async_nats::Request::new().payload(request.body.clone()).timeout(Some(CALL_LIMIT));
-        match client.send_request(request.subject.clone(), sent).await {
+        match client.send_request(request.subject.clone(), request.to_send()).await {
             Err(error) if error.kind() == RequestErrorKind::NoResponders && Instant::now() < until => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -197,10 +209,10 @@ async fn call_until<C: Caller>(
 
 /// One call; how long it took, when it succeeded.
 async fn call<C: Caller>(client: &Client, caller: &mut C, failures: &Failures) -> Option<Duration> {
-    let Request { subject, body } = caller.request();
-    let request = async_nats::Request::new().payload(body).timeout(Some(CALL_LIMIT));
+    let request = caller.request();
+    let to_send = request.to_send();
     let sent = Instant::now();
-    let reply = client.send_request(subject, request).await;
+    let reply = client.send_request(request.subject, to_send).await;
     let took = sent.elapsed();
     let settled = match &reply {
         Ok(reply) => caller.settle(reply),

@@ -9,4 +9,5 @@ pub(crate) mod open_loop;
 pub(crate) mod pairs;
 pub(crate) mod process;
 pub(crate) mod reading;
+pub(crate) mod sink;
 pub(crate) mod world;

@@ -92,7 +92,7 @@ async fn send(
     while begin.elapsed() < end {
         let due = (begin.elapsed().as_secs_f64() * pace.per_second) as u64;
         while sent < due {
-            let Request { subject, body } = request(sent);
+            let Request { subject, body, .. } = request(sent);
             let reply = Subject::from(format!("{inbox}.{sent}.{}", begin.elapsed().as_nanos()));
             client.publish_with_reply(subject, reply, body).await?;
             sent += 1;

@@ -171,5 +171,14 @@ fn role(world: &World, program: &str) -> Role {
 
 /// The service on Headwater, with or without snapshots and a memory.
 pub(super) fn ours(url: String, snapshots: bool, cache: bool) -> Role {
-    Role::Ours(Ours { url, service: SERVICE.to_owned(), replicas: 1, cache, staleness: 0, snapshots, in_flight: None })
+    Role::Ours(Ours {
+        url,
+        service: SERVICE.to_owned(),
+        replicas: 1,
+        cache,
+        staleness: 0,
+        snapshots,
+        in_flight: None,
+        features: None,
+    })
 }

@@ -4,7 +4,7 @@ use futures_util::future::try_join_all;
 
 use crate::Fallible;
 use crate::arguments::Effort;
-use crate::child::{ByHand, Loading, Ours, Role};
+use crate::child::{ByHand, Features, Loading, Ours, Role, TOKEN};
 use crate::harness::journal::{self, Promised};
 use crate::harness::load;
 use crate::harness::machine::load_average;
@@ -17,6 +17,8 @@ use crate::report::{self, Bar, Case, Contender};
 
 /// The programs, in the order of their runs.
 const HEADWATER: &str = "headwater";
+/// With every feature on.
+const EVERYTHING: &str = "every feature";
 const BY_HAND: &str = "by hand";
 /// By hand, and commands on one receipt wait for each other within a process.
 const BY_HAND_IN_TURN: &str = "by hand, in turn";
@@ -25,13 +27,15 @@ const BY_HAND_IN_TURN: &str = "by hand, in turn";
 const RECEIPTS: usize = 1024;
 
 /// What is compared, whatever the number of calls in flight.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Contest {
     pub(super) scenario: &'static str,
     pub(super) script: Script,
     pub(super) receipts: Receipts,
     /// How many processes of a program share the requests.
     pub(super) instances: usize,
+    /// The service with these against the service without, instead of anything by hand.
+    pub(super) features: Option<Features>,
 }
 
 /// Whose receipts they are.
@@ -56,7 +60,19 @@ impl Receipts {
 impl Contest {
     /// Commands on distinct receipts, to one process.
     pub(super) const fn new(scenario: &'static str, script: Script) -> Self {
-        Self { scenario, script, receipts: Receipts::Distinct, instances: 1 }
+        Self { scenario, script, receipts: Receipts::Distinct, instances: 1, features: None }
+    }
+
+    /// One-event commands to one process with every feature, and to one without.
+    pub(super) fn with_features(features: Features) -> Self {
+        Self { features: Some(features), ..Self::new("features", Script::OneEvent) }
+    }
+
+    fn programs(&self) -> &'static [&'static str] {
+        match self.features {
+            Some(_) => &[EVERYTHING, HEADWATER],
+            None => self.receipts.programs(),
+        }
     }
 
     /// One case: both programs in turn, with so many calls in flight.
@@ -69,7 +85,7 @@ impl Contest {
     ) -> Fallible<Case> {
         let load_average = load_average();
         let case = self.name(in_flight);
-        let (mut runs, programs) = (0, self.receipts.programs());
+        let (mut runs, programs) = (0, self.programs());
         let readings = alternate(effort.pairs, programs, async |round, program| {
             runs += 1;
             let reading = self
@@ -112,6 +128,9 @@ impl Contest {
         let meter = world.meter(running.iter().map(Program::pid).collect());
         let each = (RECEIPTS / in_flight).max(1);
         let callers = (0..in_flight).map(|caller| match self.receipts {
+            Receipts::Distinct if self.features.is_some() => {
+                Commands::own(&service, caller, each, self.script).with_token(TOKEN)
+            }
             Receipts::Distinct => Commands::own(&service, caller, each, self.script),
             Receipts::OneForAll => Commands::shared(&service, self.script),
         });
@@ -128,7 +147,7 @@ impl Contest {
 
     fn role(&self, world: &World, url: &str, program: &str, service: &str) -> Role {
         let (url, service) = (url.to_owned(), service.to_owned());
-        if program == HEADWATER {
+        if program == HEADWATER || program == EVERYTHING {
             return Role::Ours(Ours {
                 url,
                 service,
@@ -137,6 +156,7 @@ impl Contest {
                 staleness: 0,
                 snapshots: false,
                 in_flight: None,
+                features: self.features.clone().filter(|_| program == EVERYTHING),
             });
         }
         let in_turn = self.receipts == Receipts::Distinct || program == BY_HAND_IN_TURN;

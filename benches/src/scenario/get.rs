@@ -75,13 +75,14 @@ fn ours(world: &World, staleness: u64) -> Role {
         staleness,
         snapshots: false,
         in_flight: None,
+        features: None,
     })
 }
 
 /// A reply of the service under test, for the echo to repeat.
 async fn one_reply(world: &World) -> Fallible<Vec<u8>> {
     let running = Program::start(&ours(world, STALENESS)).await?;
-    let Request { subject, body } = Gets::new(SERVICE, SPREAD, 0, 1).request();
+    let Request { subject, body, .. } = Gets::new(SERVICE, SPREAD, 0, 1).request();
     let reply = world.client().request(subject, body).await?;
     running.stop().await?;
     Ok(reply.payload.to_vec())

@@ -21,7 +21,8 @@ pub(super) async fn two_instances(effort: &Effort) -> Fallible<Vec<Case>> {
 
 async fn run(effort: &Effort, scenario: &'static str, instances: usize, bar: Bar) -> Fallible<Vec<Case>> {
     let world = World::start(effort, Sync::Default).await?;
-    let contest = Contest { scenario, script: Script::Adding, receipts: Receipts::OneForAll, instances };
+    let contest =
+        Contest { scenario, script: Script::Adding, receipts: Receipts::OneForAll, instances, features: None };
     let mut cases = Vec::new();
     for in_flight in effort.in_flight(&IN_FLIGHT) {
         cases.push(contest.case(&world, effort, in_flight, (in_flight == 64).then_some(bar)).await?);

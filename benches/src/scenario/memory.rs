@@ -38,6 +38,7 @@ pub(super) async fn run(effort: &Effort) -> Fallible<Vec<Case>> {
         staleness: 0,
         snapshots: false,
         in_flight: None,
+        features: None,
     });
     let by_hand = ByHand { url, service, loading: Loading::DirectGet, cache: true, in_turn: true };
     let (ours, by_hand) =

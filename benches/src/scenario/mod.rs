@@ -3,6 +3,7 @@
 mod cluster;
 mod cold_load;
 mod commands;
+mod features;
 mod get;
 mod hot;
 mod memory;
@@ -35,6 +36,8 @@ pub(crate) enum ScenarioName {
     ColdLoad,
     /// The same with snapshots, right after a restart of the server, in journals of up to three million events.
     SnapshotLoad,
+    /// One-event commands with every feature of a service on, against the same with none.
+    Features,
     /// Two-event commands on distinct receipts, against one atomic batch each by hand.
     TwoEvent,
     /// One-event and two-event commands together, against the same by hand.
@@ -66,6 +69,7 @@ impl ScenarioName {
             Self::Get => get::run(effort).await,
             Self::ColdLoad => cold_load::run(effort).await,
             Self::SnapshotLoad => snapshot_load::run(effort).await,
+            Self::Features => features::run(effort).await,
             Self::TwoEvent => two_event::run(effort).await,
             Self::Mixed => mixed::run(effort).await,
             Self::SyncAlways => sync_always::run(effort).await,

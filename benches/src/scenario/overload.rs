@@ -127,6 +127,7 @@ fn role(world: &World, service: &str) -> Role {
         staleness: 0,
         snapshots: false,
         in_flight: Some(PLACES),
+        features: None,
     })
 }
 

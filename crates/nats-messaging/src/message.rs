@@ -1,0 +1,120 @@
+//! What travels: a subject, headers and a body.
+
+use bytes::Bytes;
+
+/// A message, on its way out or as it came in.
+///
+/// ```
+/// use headwater_nats_messaging::message::Message;
+///
+/// let message = Message::new("orders.placed", "{}").id("order-7").header("Content-Type", "application/json");
+/// assert_eq!(message.headers.get("content-type"), Some("application/json"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Message {
+    /// Where it goes, or where it came by.
+    pub subject: String,
+    /// What travels beside the body.
+    pub headers: Headers,
+    /// The body, as the codec wrote it.
+    pub body: Bytes,
+}
+
+/// The header by which a stream knows a message that it has already stored (JetStream's duplicate window).
+pub const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+impl Message {
+    /// A message without headers.
+    pub fn new(subject: impl Into<String>, body: impl Into<Bytes>) -> Self {
+        Self { subject: subject.into(), headers: Headers::default(), body: body.into() }
+    }
+
+    /// Adds a header; one of the same name is replaced.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.headers.set(name, value);
+        self
+    }
+
+    /// The id by which the stream recognises a repetition within its duplicate window.
+    #[must_use]
+    pub fn id(self, id: impl Into<String>) -> Self {
+        self.header(MESSAGE_ID, id)
+    }
+
+    /// The id, when it has one.
+    #[must_use]
+    pub fn message_id(&self) -> Option<&str> {
+        self.headers.get(MESSAGE_ID)
+    }
+}
+
+/// Headers, in the order in which they were set. Names are told apart without regard to case, as RFC 9110 has it and as
+/// other programs write them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// The first value of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Sets a header to one value.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        let name = name.into();
+        self.remove(&name);
+        self.0.push((name, value.into()));
+    }
+
+    /// Adds a value to those that the name may already have.
+    pub fn append(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// Takes all values of a name away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+    }
+
+    /// All of them, a name with several values several times.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_found_whatever_its_case_and_set_once() {
+        let message = Message::new("a", "").header("Trace", "1").header("TRACE", "2");
+        assert_eq!(message.headers.iter().collect::<Vec<_>>(), [("TRACE", "2")]);
+        assert_eq!(message.headers.get("trace"), Some("2"));
+    }
+
+    #[test]
+    fn a_name_may_have_several_values() {
+        let mut headers = Headers::default();
+        headers.append("Link", "a");
+        headers.append("link", "b");
+        assert_eq!(headers.get("LINK"), Some("a"));
+        assert_eq!(headers.iter().count(), 2);
+        headers.remove("LINK");
+        assert!(headers.is_empty());
+    }
+}

@@ -36,7 +36,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..=1024))]
     in_flight: Vec<u16>,
 
-    /// Two pairs of one second, and no journal above 100 000 events: to see that all works, not to quote.
+    /// Two pairs of one second, no journal above 100 000 events, and a busy machine is no error: to see that all works, not
+    /// to quote.
     #[arg(long)]
     quick: bool,
 

@@ -14,8 +14,8 @@ fn a_quick_run_reports_both_programs_and_checks_their_journals() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("figures.json");
     let (file, dir) = (json.to_str().unwrap(), folder.path().to_str().unwrap());
-    let run = ["one-event", "get", "hot", "--pairs", "1", "--seconds", "0.3", "--in-flight", "4", "--json", file];
-    let output = benches(&[&run[..], &["--dir", dir]].concat());
+    let run = ["one-event", "get", "hot", "--quick", "--pairs", "1", "--seconds", "0.3", "--in-flight", "4"];
+    let output = benches(&[&run[..], &["--json", file, "--dir", dir]].concat());
     let (table, progress) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{progress}");
     for shown in ["one-event", "4 in flight", "by hand", "echo", "hot"] {

@@ -1,0 +1,5 @@
+//! Handlers by subject.
+
+mod handler;
+
+pub use handler::{EventHandler, Outcome};

@@ -151,13 +151,13 @@ impl Counters {
 
 impl Endpoint {
     /// What discovery says the endpoint has done.
-    pub(crate) fn stats(&self, queue_group: &str) -> EndpointStats {
+    pub(crate) fn stats(&self) -> EndpointStats {
         let counters = &self.counters;
         let (requests, time) = (counters.requests.get(), counters.time.get());
         EndpointStats {
             name: self.name.clone(),
             subject: self.subject.clone(),
-            queue_group: queue_group.to_owned(),
+            queue_group: self.queue_group.clone().unwrap_or_default(),
             num_requests: requests,
             num_errors: counters.errors.get(),
             last_error: counters.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),

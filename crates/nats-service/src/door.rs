@@ -11,15 +11,20 @@ use crate::counters::Unanswerable;
 use crate::edge::{self, Request, Ticket};
 use crate::instance::Instance;
 use crate::replies::Reply;
+use crate::requests::Share;
 
 impl Instance {
     /// Takes in one message of the commands' or the queries' subscription. It never waits, so that commands keep the order
     /// in which they arrived.
-    pub(crate) fn take(self: &Arc<Self>, message: Message) {
+    pub(crate) fn take(self: &Arc<Self>, message: Message, share: Share) {
         let arrived = Instant::now();
         let Some(endpoint) = self.endpoints.at(&message.subject) else {
             return self.take_stray(&message, arrived);
         };
+        if endpoint.is_apart != (share == Share::One) {
+            // It comes by the other subscription too, to whomever its queue group picks.
+            return;
+        }
         let reply = match self.reply_subject(&message) {
             Ok(reply) => reply.clone(),
             Err(why) => return endpoint.counters.unanswerable(why),

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use crate::counters::Counters;
 use crate::limits::Limits;
+use crate::queue_groups::QueueGroups;
 
 /// What can be asked at one subject.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub(crate) struct Endpoint {
     pub(crate) asks: Asks,
     pub(crate) metadata: Metadata,
     pub(crate) counters: Counters,
+    /// The queue group that shares its requests; none when every instance answers.
+    pub(crate) queue_group: Option<String>,
+    /// Its queue group is not the service's: it has a subscription of its own.
+    pub(crate) is_apart: bool,
     /// Places for its requests under way, where it has a limit of its own.
     pub(crate) places: Option<Arc<Semaphore>>,
     /// Its name and labels in traces and metrics.
@@ -69,8 +74,9 @@ impl Endpoints {
         types: impl Iterator<Item = &'a AggregateType>,
         contract: &str,
         limits: &Limits,
+        groups: (&QueueGroups, Option<&str>),
     ) -> Self {
-        let describe = Describe { subjects, contract, limits };
+        let describe = Describe { subjects, contract, limits, groups };
         let listed: Vec<_> = types.flat_map(|described| describe.endpoints(described)).map(Arc::new).collect();
         let by_subject =
             listed.iter().map(|endpoint| (endpoint.subject.clone().into(), Arc::clone(endpoint))).collect();
@@ -82,6 +88,11 @@ impl Endpoints {
         self.by_subject.get(subject)
     }
 
+    /// Those whose queue group is not the service's.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.listed.iter().filter(|endpoint| endpoint.is_apart)
+    }
+
     /// In the order in which discovery lists them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
         self.listed.iter()
@@ -90,11 +101,11 @@ impl Endpoints {
 
 impl Endpoint {
     /// What discovery says about it.
-    pub(crate) fn info(&self, queue_group: &str) -> EndpointInfo {
+    pub(crate) fn info(&self) -> EndpointInfo {
         EndpointInfo {
             name: self.name.clone(),
             subject: self.subject.clone(),
-            queue_group: queue_group.to_owned(),
+            queue_group: self.queue_group.clone().unwrap_or_default(),
             metadata: self.metadata.clone(),
         }
     }
@@ -104,6 +115,8 @@ struct Describe<'a> {
     subjects: &'a Subjects,
     contract: &'a str,
     limits: &'a Limits,
+    /// The groups of single endpoints, and that of the service.
+    groups: (&'a QueueGroups, Option<&'a str>),
 }
 
 impl Describe<'_> {
@@ -153,10 +166,14 @@ impl Describe<'_> {
             (metadata::RESPONSE_SCHEMA, schema(response)),
             (metadata::CONTRACT, self.contract.to_owned()),
         ];
+        let (groups, usual) = self.groups;
+        let (queue_group, is_apart) = groups.group_of(kind, &asks, usual);
         Endpoint {
             name: format!("{word}-{kind}-{name}"),
             subject,
             aggregate: kind.clone(),
+            queue_group,
+            is_apart,
             places: self.limits.places_of(kind.as_str(), &asks),
             asks,
             metadata: metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),

@@ -87,15 +87,15 @@
 //! # What it promises
 //!
 //! - Commands that one connection sends to one aggregate run in the order they were sent, within an instance
-//!   (`tests/order_and_load.rs`).
+//!   (`tests/all/order_and_load.rs`).
 //! - [`RunningService::drain`] loses no request that reached the instance: it is answered, or nobody listened any more
-//!   (`tests/draining.rs`). Where the connection was lost just before or while leaving, what was on the wire may be lost.
+//!   (`tests/all/draining.rs`). Where the connection was lost just before or while leaving, what was on the wire may be lost.
 //! - When the client dies or the connection breaks, the instance subscribes again, usually within milliseconds; what it had
-//!   taken in is finished, and the answers of the last moment are sent again (`tests/hostile.rs`, `tests/starting.rs`). A
+//!   taken in is finished, and the answers of the last moment are sent again (`tests/all/hostile.rs`, `tests/all/starting.rs`). A
 //!   caller may so get the same answer twice.
 //! - Whoever is sent more than it takes on ([`Limits`]) refuses the rest at once and serves what it has admitted
-//!   (`tests/overload.rs`, `tests/limits.rs`).
-//! - Discovery is ADR-32 in full, checked against schemas written from its text (`tests/discovery.rs`).
+//!   (`tests/all/overload.rs`, `tests/all/limits.rs`).
+//! - Discovery is ADR-32 in full, checked against schemas written from its text (`tests/all/discovery.rs`).
 //!
 //! # Statistics
 //!
@@ -140,6 +140,7 @@ mod outbox;
 mod presence;
 mod probes;
 mod problem;
+mod queue_groups;
 mod rate_limit;
 mod reading;
 mod replies;
@@ -157,6 +158,7 @@ pub use headwater_nats::telemetry::{ReaderSpans, Telemetry};
 pub use limits::Limits;
 pub use probes::Probes;
 pub use problem::{Problem, StartError};
+pub use queue_groups::QueueGroups;
 pub use rate_limit::{Rate, RateLimit, RateLimitStats, RefusedStats};
 pub use running::{DrainReport, RunningService, Stopped};
 pub use service::Service;

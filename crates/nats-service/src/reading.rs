@@ -19,9 +19,10 @@ const PASSED_ON: Duration = Duration::from_millis(500);
 /// Takes requests in until their subscription ends, and leaves it when told to.
 pub(crate) async fn read_requests(instance: Arc<Instance>, mut requests: Requests, leave: CancellationToken) {
     let mut told = std::pin::pin!(leave.cancelled());
+    let share = requests.share();
     let take = |message: Message| {
         let reply = message.reply.clone();
-        if !guarded(&instance, || instance.take(message)) {
+        if !guarded(&instance, || instance.take(message, share)) {
             guarded(&instance, || instance.apologise(reply.as_ref()));
         }
     };

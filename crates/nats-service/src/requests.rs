@@ -44,6 +44,16 @@ pub(crate) struct Requests {
     /// How often the client had connected when the first of them came.
     connects: u64,
     recent: Recent,
+    share: Share,
+}
+
+/// Which of the requests that a subscription brings are meant for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Those of one endpoint, which has a queue group of its own.
+    One,
+    /// Those of all other endpoints, and strays.
+    Rest,
 }
 
 /// Arrivals in this period and the one before.
@@ -81,9 +91,21 @@ impl Recent {
 }
 
 impl Requests {
-    pub(crate) fn new(subscriber: Subscriber, client: &Client) -> Self {
+    pub(crate) fn new(subscriber: Subscriber, client: &Client, share: Share) -> Self {
         let recent = Recent { since: Instant::now(), now: 0, before: 0 };
-        Self { subscriber, client: client.clone(), statistics: client.statistics(), delivered: 0, connects: 0, recent }
+        Self {
+            subscriber,
+            client: client.clone(),
+            statistics: client.statistics(),
+            delivered: 0,
+            connects: 0,
+            recent,
+            share,
+        }
+    }
+
+    pub(crate) fn share(&self) -> Share {
+        self.share
     }
 
     /// The next request; none when the subscription has ended.

@@ -15,6 +15,7 @@ use crate::circuit_breaker::{CircuitBreaker, Dependency};
 use crate::edge::{Answer, At, Layers, Next, Request};
 use crate::limits::Limits;
 use crate::probes::Probes;
+use crate::queue_groups::QueueGroups;
 use crate::rate_limit::RateLimit;
 
 /// The queue group of a service that names none, as ADR-32 has it.
@@ -28,6 +29,7 @@ pub struct Service {
     pub(crate) description: String,
     pub(crate) metadata: Metadata,
     pub(crate) queue_group: Option<String>,
+    pub(crate) queue_groups: QueueGroups,
     pub(crate) types: Vec<Result<AggregateType, DescribeError>>,
     pub(crate) store: Option<Arc<dyn EventStore>>,
     pub(crate) limits: Limits,
@@ -55,6 +57,7 @@ impl Service {
             description: String::new(),
             metadata: Metadata::new(),
             queue_group: Some(DEFAULT_QUEUE_GROUP.to_owned()),
+            queue_groups: QueueGroups::default(),
             types: Vec::new(),
             store: None,
             limits: Limits::default(),
@@ -120,6 +123,12 @@ impl Service {
     /// Every instance answers every request. For services whose instances hold different data, and for shadows.
     pub fn no_queue_group(mut self) -> Self {
         self.queue_group = None;
+        self
+    }
+
+    /// Other queue groups for single aggregate types, commands and queries, and queries that every instance answers.
+    pub fn queue_groups(mut self, groups: QueueGroups) -> Self {
+        self.queue_groups = groups;
         self
     }
 

@@ -27,6 +27,7 @@ use crate::outbox::Outbox;
 use crate::presence::Presence;
 use crate::probes::Open;
 use crate::problem::{Problems, StartError};
+use crate::queue_groups::check_name;
 use crate::rate_limit::RateLimiter;
 use crate::running::RunningService;
 use crate::service::{Service, Tune};
@@ -119,7 +120,9 @@ impl Service {
         let subjects = Subjects::new(name.clone());
         let types: Vec<_> = dispatcher.types().cloned().collect();
         let contract = Contract::of(&name, &self.version, &types);
-        let endpoints = Endpoints::of(&subjects, dispatcher.types(), contract.fingerprint(), &self.limits);
+        let groups = (&self.queue_groups, self.queue_group.as_deref());
+        let endpoints = Endpoints::of(&subjects, dispatcher.types(), contract.fingerprint(), &self.limits, groups);
+        self.queue_groups.check(&endpoints, &mut problems);
         self.limits.check_names(&endpoints, &mut problems);
         self.layers.check(&endpoints, &mut problems);
         let auth = self.auth.and_then(|auth| Guard::open(auth, &endpoints, &mut problems));
@@ -131,8 +134,7 @@ impl Service {
         own.insert(metadata::FEATURES.to_owned(), features);
         let identity =
             Identity { name: name.to_string(), id: id.clone(), version: self.version.clone(), metadata: own };
-        let group = self.queue_group.as_deref().unwrap_or_default();
-        let listed = endpoints.iter().map(|endpoint| endpoint.info(group)).collect();
+        let listed = endpoints.iter().map(|endpoint| endpoint.info()).collect();
         let about = About::new(identity, &self.description, listed, contract);
         let rate_limiter = self.rate_limit.is_on().then(|| RateLimiter::start(self.rate_limit, &subjects));
         let (generation, client) = connection.current();
@@ -173,7 +175,7 @@ impl Service {
     fn features(&self) -> Vec<&'static str> {
         let features = [
             ("limits", true),
-            ("queue-group", self.queue_group.is_some()),
+            ("queue-group", self.queue_group.is_some() || !self.queue_groups.is_empty()),
             ("snapshots", self.has_snapshots),
             ("probes", self.probes.is_some()),
             ("telemetry", self.telemetry.is_some()),
@@ -196,8 +198,8 @@ impl Service {
                 problems.add("metadata", key, "must not be empty or start with `_nats`");
             }
         }
-        if let Some(group) = self.queue_group.as_deref().filter(|group| !is_queue_group(group)) {
-            problems.add("queue_group", &group, "must be tokens of printable ASCII joined by dots, without wildcards");
+        if let Some(group) = &self.queue_group {
+            check_name("queue_group", group, problems);
         }
     }
 }
@@ -248,14 +250,10 @@ fn bounded(mut builder: DispatcherBuilder, limits: &Limits) -> DispatcherBuilder
     builder
 }
 
-fn is_queue_group(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'*' | b'>');
-    name.len() <= 128 && name.split('.').all(|token| !token.is_empty()) && name.bytes().all(plain)
-}
-
 /// Whether the server has refused one of the subscriptions that requests come by. Without discovery a service still works.
 fn refused(instance: &Instance, violations: &mut broadcast::Receiver<PermissionViolation>) -> Result<(), StartError> {
-    let needed = [instance.subjects.commands(), instance.subjects.queries()];
+    let apart = instance.endpoints.apart().map(|endpoint| endpoint.subject.clone());
+    let needed: Vec<_> = [instance.subjects.commands(), instance.subjects.queries()].into_iter().chain(apart).collect();
     while let Ok(PermissionViolation { subject, subscription, .. }) = violations.try_recv() {
         if subscription && needed.contains(&subject) {
             return Err(StartError::Forbidden { subject });

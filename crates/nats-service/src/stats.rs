@@ -110,8 +110,7 @@ impl Instance {
     }
 
     fn endpoint_stats(&self) -> Vec<EndpointStats> {
-        let queue_group = self.queue_group.as_deref().unwrap_or_default();
-        self.endpoints.iter().map(Arc::as_ref).map(|endpoint| endpoint.stats(queue_group)).collect()
+        self.endpoints.iter().map(Arc::as_ref).map(|endpoint| endpoint.stats()).collect()
     }
 
     fn stray_stats(&self) -> StrayStats {

@@ -5,7 +5,7 @@ use futures_util::stream::SelectAll;
 
 use crate::control::{own_subjects, shared_subjects};
 use crate::instance::Instance;
-use crate::requests::Requests;
+use crate::requests::{Requests, Share};
 
 /// Everything an instance listens to on one client.
 pub(crate) struct Subscriptions {
@@ -29,16 +29,28 @@ impl Subscriptions {
         Ok(Self { requests, questions })
     }
 
-    /// Subscribes to requests, commands last.
+    /// Subscribes to requests, commands last. What has a queue group of its own also comes by the subscriptions of all, and is
+    /// passed over there.
     pub(crate) async fn requests(instance: &Instance, client: &Client) -> Result<Vec<Requests>, SubscribeError> {
-        let queries = subscribe(instance, client, instance.subjects.queries()).await?;
-        let commands = subscribe(instance, client, instance.subjects.commands()).await?;
-        Ok([commands, queries].map(|subscriber| Requests::new(subscriber, client)).into())
+        let mut requests = Vec::new();
+        for endpoint in instance.endpoints.apart() {
+            let subscriber = join(client, endpoint.subject.clone(), endpoint.queue_group.as_ref()).await?;
+            requests.push(Requests::new(subscriber, client, Share::One));
+        }
+        for subject in [instance.subjects.queries(), instance.subjects.commands()] {
+            let subscriber = subscribe(instance, client, subject).await?;
+            requests.push(Requests::new(subscriber, client, Share::Rest));
+        }
+        Ok(requests)
     }
 }
 
 async fn subscribe(instance: &Instance, client: &Client, subject: String) -> Result<Subscriber, SubscribeError> {
-    match &instance.queue_group {
+    join(client, subject, instance.queue_group.as_ref()).await
+}
+
+async fn join(client: &Client, subject: String, group: Option<&String>) -> Result<Subscriber, SubscribeError> {
+    match group {
         Some(group) => client.queue_subscribe(subject, group.clone()).await,
         None => client.subscribe(subject).await,
     }

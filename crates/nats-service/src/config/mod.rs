@@ -11,6 +11,7 @@ use crate::auth::Auth;
 use crate::circuit_breaker::CircuitBreaker;
 use crate::limits::Limits;
 use crate::probes::Probes;
+use crate::queue_groups::QueueGroups;
 use crate::rate_limit::RateLimit;
 use crate::service::Service;
 
@@ -55,6 +56,9 @@ pub struct ServiceConfig {
     /// How large, how many, for how long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
+    /// Queue groups of single aggregate types, commands and queries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_groups: Option<QueueGroups>,
     /// Who may do what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
@@ -116,7 +120,17 @@ impl Service {
     /// The probes know nothing of the journal's connection then, nor of a page of metrics: a program that has them switches
     /// them on by [`probes`](Self::probes).
     pub fn configure(mut self, config: ServiceConfig) -> Self {
-        let ServiceConfig { service, limits, auth, rate_limit, circuit_breaker, telemetry, probes, nats: _ } = config;
+        let ServiceConfig {
+            service,
+            limits,
+            queue_groups,
+            auth,
+            rate_limit,
+            circuit_breaker,
+            telemetry,
+            probes,
+            nats: _,
+        } = config;
         let GeneralConfig { queue_group, drain_timeout, query_staleness, cache_bytes, snapshot_every } = service;
         if let Some(name) = queue_group {
             self = self.queue_group(name);
@@ -135,6 +149,9 @@ impl Service {
         }
         if let Some(limits) = limits {
             self = self.limits(limits);
+        }
+        if let Some(groups) = queue_groups {
+            self = self.queue_groups(groups);
         }
         if let Some(auth) = auth {
             self = self.auth(auth);

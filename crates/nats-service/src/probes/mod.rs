@@ -39,7 +39,7 @@ use crate::problem::{Problems, StartError};
 ///
 /// Queue groups know nothing of probes. So an instance that cannot use its journal, while callers can still reach it, also
 /// leaves its queue group, after the second look that says so; it joins again after the first that says that all is well. No
-/// request is lost by that (`tests/probes.rs`). When no instance is ready, callers are told at once that nobody listens. A
+/// request is lost by that (`tests/all/probes.rs`). When no instance is ready, callers are told at once that nobody listens. A
 /// service without a queue group goes on listening.
 ///
 /// # Bounds

@@ -7,9 +7,9 @@ use headwater_testkit::NatsCluster;
 use nkeys::KeyPair;
 use tempfile::TempDir;
 
-use crate::certificates::Certificates;
-use crate::repository;
-use crate::run::{Variables, answer, call, serve, stop};
+use super::certificates::Certificates;
+use super::repository;
+use super::run::{Variables, answer, call, serve, stop};
 
 /// A user of the cluster, by NKey.
 struct User {

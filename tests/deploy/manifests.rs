@@ -7,8 +7,8 @@ use headwater_testkit::TestServer;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::run::{run, serve, stop};
-use crate::{repository, text};
+use super::run::{run, serve, stop};
+use super::{repository, text};
 
 fn yaml(path: &str) -> Vec<Value> {
     let text = text(path);

@@ -2,8 +2,8 @@
 
 use headwater_testkit::{NatsServer, TestServer};
 
-use crate::repository;
-use crate::run::{Variables, answer, call, serve, stop};
+use super::repository;
+use super::run::{Variables, answer, call, serve, stop};
 
 #[tokio::test]
 async fn the_server_for_development_serves_whoever_comes_on_this_machine() {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::PROGRAM;
+use super::PROGRAM;
 
 /// Variables for the program.
 pub(crate) type Variables = Vec<(&'static str, String)>;

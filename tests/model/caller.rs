@@ -7,8 +7,8 @@ use chrono::{SubsecRound, Utc};
 use headwater::store::{Append, AppendError, EventStore, Freshness, Head, History, ReadOptions};
 use headwater::{AggregateId, CommandId, EventId, JSON, Metadata, Name, NewEvent, RecordedEvent, Revision, Sequence};
 
-use crate::pair::Pair;
-use crate::script::{Known, NAMES, Sender, What};
+use super::pair::Pair;
+use super::script::{Known, NAMES, Sender, What};
 
 /// What differs, in words.
 pub(crate) type Agreed = Result<(), String>;

@@ -10,8 +10,8 @@ use headwater::{AggregateId, Name, RecordedEvent, Sequence};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::caller::{Agreed, Caller, ensure};
-use crate::script::{AGGREGATES, NAMES, Op, Start, Subscription};
+use super::caller::{Agreed, Caller, ensure};
+use super::script::{AGGREGATES, NAMES, Op, Start, Subscription};
 
 /// How long one event of a subscription may take to come.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,8 +11,8 @@ use headwater_tests::plain::{add_item, add_items, command_subject, headers, quer
 use headwater_tests::{Answer, Site};
 use serde_json::json;
 
-use crate::commands::members;
-use crate::page::{NOT_YET, codes};
+use super::commands::members;
+use super::page::{NOT_YET, codes};
 
 /// A failure has the members of the page and no others.
 fn check_shape(answer: &Answer) {

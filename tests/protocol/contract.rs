@@ -7,7 +7,7 @@ use sample_receipts::VERSION;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::commands::members;
+use super::commands::members;
 
 const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 

@@ -12,7 +12,7 @@ use sample_receipts::VERSION;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::commands::members;
+use super::commands::members;
 
 const COMMANDS: [&str; 5] = ["add-item", "add-items", "finalize", "remove-item", "void"];
 const QUERIES: [&str; 3] = ["get", "history", "summary"];

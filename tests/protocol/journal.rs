@@ -11,7 +11,7 @@ use headwater_tests::{Site, Stored};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::commands::members;
+use super::commands::members;
 
 /// Every member that a stored event may have.
 pub(crate) const MEMBERS: [&str; 19] = [

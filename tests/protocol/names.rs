@@ -126,12 +126,12 @@ macro_rules! aggregate_named {
 }
 
 aggregate_named!(good, "thing", "do", "done", "ask");
-aggregate_named!(longest, crate::names::LONGEST, crate::names::LONGEST, crate::names::LONGEST, crate::names::LONGEST);
+aggregate_named!(longest, super::LONGEST, super::LONGEST, super::LONGEST, super::LONGEST);
 aggregate_named!(bad_kind, "Thing", "do", "done", "ask");
 aggregate_named!(bad_command, "thing", "do it", "done", "ask");
 aggregate_named!(bad_event, "thing", "do", "wasDone", "ask");
 aggregate_named!(bad_query, "thing", "do", "done", "ask.it");
-aggregate_named!(too_long, crate::names::TOO_LONG, "do", "done", "ask");
+aggregate_named!(too_long, super::TOO_LONG, "do", "done", "ask");
 
 macro_rules! described {
     ($room:ident) => {

@@ -65,7 +65,7 @@ fn the_subjects_of_the_page_are_those_that_are_walked_here() {
 #[test]
 fn the_members_of_a_stored_event_are_those_that_are_looked_at() {
     let named: Vec<_> = rows("| member | value |").into_iter().flat_map(|cells| backquoted(cells[0])).collect();
-    let mut looked_at: Vec<_> = crate::journal::MEMBERS.to_vec();
+    let mut looked_at: Vec<_> = super::journal::MEMBERS.to_vec();
     looked_at.retain(|member| !["specversion", "datacontenttype"].contains(member));
     assert_eq!(named.into_iter().collect::<BTreeSet<_>>(), looked_at.into_iter().collect());
     for member in ["specversion", "datacontenttype"] {

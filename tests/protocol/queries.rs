@@ -10,7 +10,7 @@ use headwater_tests::{Answer, Plain, Site, Stored};
 use sample_receipts::domain::{AddItem, ReceiptClient};
 use serde_json::{Value, json};
 
-use crate::commands::members;
+use super::commands::members;
 
 /// A receipt with this many lines, each an event of its own.
 async fn receipt(plain: &Plain, id: &str, lines: usize) {

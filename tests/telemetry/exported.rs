@@ -12,8 +12,8 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use serde_json::Value;
 
-use crate::collector::Collector;
-use crate::{ADDED, FINALIZED, SOON, client, closer, coffee};
+use super::collector::Collector;
+use super::{ADDED, FINALIZED, SOON, client, closer, coffee};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sample-receipts-under-test");
 

@@ -1,6 +1,7 @@
 //! Where a failing scenario points. Alone in its file: it listens to every panic of its process.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test reports")]
 
+#[path = "all/wallet/mod.rs"]
 mod wallet;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

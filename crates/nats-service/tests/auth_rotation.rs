@@ -1,8 +1,9 @@
 //! Keys and users that change while a service runs, and what becomes of secrets meanwhile.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[path = "all/support/mod.rs"]
 mod support;
-#[path = "support/tokens.rs"]
+#[path = "all/support/tokens.rs"]
 mod tokens;
 
 use std::io::Write;

@@ -21,14 +21,14 @@
 //!
 //! | promise | test |
 //! |---|---|
-//! | what the port promises, on one server and on a replicated journal | `tests/conformance.rs`, `tests/cluster.rs` |
-//! | a stream that could lose or change events is refused, by the name of the field | `tests/stream.rs` |
-//! | a confirmed event is stored once, over `kill -9` too; a refused one is not stored later | `tests/faults.rs` |
-//! | a lost acknowledgement is settled as what it was, or called unknown | `tests/faults.rs` |
-//! | a gap or a foreign message in a history is an error with aggregate and revision | `tests/stored.rs` |
-//! | a subscription has no gaps, over restarts and dropped connections | `tests/faults.rs` |
-//! | appends that share a batch are each whole, and one that is refused holds up no other | `tests/group.rs` |
-//! | a cold load with a snapshot takes a constant number of messages; a bad snapshot changes nothing | `tests/snapshots.rs` |
+//! | what the port promises, on one server and on a replicated journal | `tests/all/conformance.rs`, `tests/all/cluster.rs` |
+//! | a stream that could lose or change events is refused, by the name of the field | `tests/all/stream.rs` |
+//! | a confirmed event is stored once, over `kill -9` too; a refused one is not stored later | `tests/all/faults.rs` |
+//! | a lost acknowledgement is settled as what it was, or called unknown | `tests/all/faults.rs` |
+//! | a gap or a foreign message in a history is an error with aggregate and revision | `tests/all/stored.rs` |
+//! | a subscription has no gaps, over restarts and dropped connections | `tests/all/faults.rs` |
+//! | appends that share a batch are each whole, and one that is refused holds up no other | `tests/all/group.rs` |
+//! | a cold load with a snapshot takes a constant number of messages; a bad snapshot changes nothing | `tests/all/snapshots.rs` |
 //!
 //! How an append is settled is told in `append/settle.rs`; when appends share a batch, in `group/mod.rs`; how a history is loaded without a search, in
 //! `history/mod.rs`; what a stream must be like, in `stream/compare.rs`.

@@ -1,5 +1,5 @@
 //! What the comparison of two schemas finds, case by case: what programs that stay compatible do, and what
-//! breaks, with its place. Through the door it is tested in `tests/evolution.rs`.
+//! breaks, with its place. Through the door it is tested in `tests/all/evolution.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -448,7 +448,7 @@ fn the_lock_file_is_kept() {
 /// What `assert_compatible` says to this lock file; none when it is content.
 fn asserted(file: &Path, is_updating: bool) -> Option<String> {
     let mut process = Process::new(std::env::current_exe().unwrap());
-    process.args(["--exact", "the_lock_file_is_kept", "--ignored"]).env(FILE, file).env_remove(UPDATE_LOCK);
+    process.args(["--exact", "evolution::the_lock_file_is_kept", "--ignored"]).env(FILE, file).env_remove(UPDATE_LOCK);
     if is_updating {
         process.env(UPDATE_LOCK, "1");
     }

@@ -173,7 +173,7 @@ async fn owner_to_be_killed() {
 #[tokio::test]
 async fn a_killed_owner_leaves_no_process() {
     let mut owner = tokio::process::Command::new(std::env::current_exe().unwrap())
-        .args(["owner_to_be_killed", "--exact", "--ignored", "--nocapture"])
+        .args(["one_server::owner_to_be_killed", "--exact", "--ignored", "--nocapture"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

@@ -1,5 +1,7 @@
 //! The port that durable consumers deliver messages by.
 
+mod check;
+
 use std::fmt::{self, Debug};
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use futures_util::stream::BoxStream;
 
 use crate::BoxError;
 use crate::message::Message;
+
+pub(crate) use check::name_flaw;
 
 /// Opens durable consumers. Implemented in memory and on JetStream, and held to one conformance suite.
 pub trait Consume: Debug + Send + Sync + 'static {

@@ -2,16 +2,22 @@
 //!
 //! - [`message`]: what travels, whichever way.
 //! - [`publish`]: the port that messages are published by.
+//! - [`codec`]: values as bytes, by content type.
 //! - [`consume`]: the port that durable consumers deliver messages by.
 //! - [`exchange`]: the port of requests and replies.
+//! - [`subject`]: subjects and patterns.
+//! - [`memory`]: all three ports in one process.
 //! - [`router`]: handlers by subject.
 #![deny(missing_docs)]
 
+pub mod codec;
 pub mod consume;
 pub mod exchange;
+pub mod memory;
 pub mod message;
 pub mod publish;
 pub mod router;
+pub mod subject;
 
 /// An error of whatever is beneath, as the source of one of ours.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

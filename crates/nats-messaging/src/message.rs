@@ -1,5 +1,7 @@
 //! What travels: a subject, headers and a body.
 
+mod check;
+
 use bytes::Bytes;
 
 /// A message, on its way out or as it came in.

@@ -1,0 +1,187 @@
+//! The messages of one stream, oldest first, and the ids by which repetitions are known.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::settings::{MemoryStream, WhenFull};
+use crate::message::Message;
+use crate::subject;
+
+/// One stored message.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) sequence: u64,
+    pub(super) message: Arc<Message>,
+    pub(super) at: Instant,
+}
+
+/// The messages that a stream holds. Their sequences have no gaps.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    messages: VecDeque<Stored>,
+    last: u64,
+    bytes: usize,
+    ids: HashMap<String, u64>,
+    /// The same ids in the order in which they came.
+    id_order: VecDeque<(Instant, String)>,
+}
+
+/// What became of a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// It is stored here.
+    Stored(u64),
+    /// One with its id stands here already.
+    Duplicate(u64),
+    /// There is no room; the text says of what.
+    Full(String),
+}
+
+impl Log {
+    /// The place of the next message.
+    pub(super) fn next_sequence(&self) -> u64 {
+        self.last + 1
+    }
+
+    pub(super) fn first_sequence(&self) -> u64 {
+        self.messages.front().map_or(self.next_sequence(), |stored| stored.sequence)
+    }
+
+    pub(super) fn get(&self, sequence: u64) -> Option<&Stored> {
+        let place = sequence.checked_sub(self.first_sequence())?;
+        self.messages.get(usize::try_from(place).ok()?)
+    }
+
+    /// The messages from this place on.
+    pub(super) fn from(&self, sequence: u64) -> impl Iterator<Item = &Stored> {
+        let place = sequence.saturating_sub(self.first_sequence());
+        let place = usize::try_from(place).unwrap_or(usize::MAX).min(self.messages.len());
+        self.messages.range(place..)
+    }
+
+    /// All messages, the newest first.
+    pub(super) fn backwards(&self) -> impl Iterator<Item = &Stored> {
+        self.messages.iter().rev()
+    }
+
+    /// Stores a message; what had to go for it is handed to `gone`.
+    pub(super) fn add(
+        &mut self,
+        message: Message,
+        now: Instant,
+        settings: &MemoryStream,
+        mut gone: impl FnMut(Stored),
+    ) -> Added {
+        self.forget_ids(now, settings);
+        if let Some(known) = message.message_id().and_then(|id| self.ids.get(id)) {
+            return Added::Duplicate(*known);
+        }
+        let size = size(&message);
+        while let Some(what) = self.lacks(size, settings) {
+            match settings.when_full {
+                WhenFull::DropOldest if size <= settings.max_bytes => {
+                    self.drop_oldest().into_iter().for_each(&mut gone)
+                }
+                WhenFull::DropOldest | WhenFull::Refuse => return Added::Full(what),
+            }
+        }
+        self.last += 1;
+        self.bytes += size;
+        if let Some(id) = message.message_id() {
+            self.ids.insert(id.to_owned(), self.last);
+            self.id_order.push_back((now, id.to_owned()));
+        }
+        self.messages.push_back(Stored { sequence: self.last, message: Arc::new(message), at: now });
+        Added::Stored(self.last)
+    }
+
+    /// Takes all messages away.
+    pub(super) fn purge(&mut self) {
+        self.messages.clear();
+        self.bytes = 0;
+    }
+
+    /// What there is not enough of for another message of this size.
+    fn lacks(&self, size: usize, settings: &MemoryStream) -> Option<String> {
+        let MemoryStream { max_messages, max_bytes, .. } = settings;
+        if self.messages.len() >= *max_messages {
+            return Some(format!("it holds {max_messages} messages, and may not hold more"));
+        }
+        let bytes = self.bytes;
+        (bytes + size > *max_bytes).then(|| {
+            format!("it holds {bytes} bytes, a message of {size} is to be stored, and {max_bytes} are allowed")
+        })
+    }
+
+    fn drop_oldest(&mut self) -> Option<Stored> {
+        let stored = self.messages.pop_front()?;
+        self.bytes -= size(&stored.message);
+        Some(stored)
+    }
+
+    fn forget_ids(&mut self, now: Instant, settings: &MemoryStream) {
+        while let Some((since, _)) = self.id_order.front() {
+            if now.saturating_duration_since(*since) < settings.duplicate_window
+                && self.id_order.len() <= settings.max_messages
+            {
+                return;
+            }
+            if let Some((_, id)) = self.id_order.pop_front() {
+                self.ids.remove(&id);
+            }
+        }
+    }
+}
+
+/// Whether one of the filters takes a subject; without filters all are taken.
+pub(super) fn is_taken(filters: &[String], subject: &str) -> bool {
+    filters.is_empty() || filters.iter().any(|filter| subject::matches(filter, subject))
+}
+
+fn size(message: &Message) -> usize {
+    message.subject.len() + message.size()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn add(log: &mut Log, message: Message, now: Instant, settings: &MemoryStream) -> Added {
+        log.add(message, now, settings, drop)
+    }
+
+    #[test]
+    fn an_id_is_known_within_the_window_and_forgotten_after_it() {
+        let (mut log, settings, start) = (Log::default(), MemoryStream::new("S", ["a"]), Instant::now());
+        let message = || Message::new("a", "x").id("1");
+        assert_eq!(add(&mut log, message(), start, &settings), Added::Stored(1));
+        let later = start + Duration::from_secs(119);
+        assert_eq!(add(&mut log, message(), later, &settings), Added::Duplicate(1));
+        let too_late = start + Duration::from_secs(120);
+        assert_eq!(add(&mut log, message(), too_late, &settings), Added::Stored(2));
+        assert_eq!(log.ids.len(), log.id_order.len());
+    }
+
+    #[test]
+    fn a_full_log_refuses_or_drops_the_oldest() {
+        let now = Instant::now();
+        let mut settings = MemoryStream { max_messages: 2, ..MemoryStream::new("S", ["a"]) };
+        let mut log = Log::default();
+        for _ in 0..2 {
+            add(&mut log, Message::new("a", "x"), now, &settings);
+        }
+        assert!(matches!(add(&mut log, Message::new("a", "x"), now, &settings), Added::Full(_)));
+        settings.when_full = WhenFull::DropOldest;
+        assert_eq!(add(&mut log, Message::new("a", "x"), now, &settings), Added::Stored(3));
+        assert_eq!((log.first_sequence(), log.messages.len(), log.bytes), (2, 2, 4));
+        settings.max_bytes = 10;
+        assert!(matches!(add(&mut log, Message::new("a", vec![0; 10]), now, &settings), Added::Full(_)));
+        assert_eq!(log.messages.len(), 2, "what can never fit drives nothing out");
+        assert_eq!(add(&mut log, Message::new("a", vec![0; 7]), now, &settings), Added::Stored(4));
+        assert_eq!(log.from(0).map(|stored| stored.sequence).collect::<Vec<_>>(), [3, 4]);
+    }
+}

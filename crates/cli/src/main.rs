@@ -1,0 +1,28 @@
+//! The `headwater` command: services, commands, events and streams from the shell.
+//!
+//! Each verb is a module with its `Args` and a `run` that takes them and the [`World`](world::World): the connection,
+//! the output, and what the flags of every verb say. A verb is named in [`arguments::Verb`] and nowhere else.
+
+mod arguments;
+mod complaint;
+mod completions;
+mod exit;
+mod output;
+mod signals;
+mod world;
+
+use std::process::ExitCode;
+
+use arguments::Arguments;
+use clap::Parser as _;
+use world::World;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Arguments { settings, verb } = Arguments::parse();
+    let world = World::new(settings);
+    match verb.run(&world).await {
+        Ok(exit) => exit.into(),
+        Err(complaint) => complaint.report(world.is_json()),
+    }
+}

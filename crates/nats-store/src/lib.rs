@@ -45,6 +45,7 @@ mod error;
 mod fetch;
 mod group;
 mod history;
+mod inspect;
 mod journal;
 mod snapshots;
 mod stats;
@@ -54,6 +55,7 @@ mod subscribe;
 
 pub use config::{CommitMode, Manage, Placement, StoreConfig};
 pub use error::{OpenError, OpenErrorKind};
+pub use inspect::{JournalFault, inspect_journal};
 pub use snapshots::{JetStreamSnapshots, SnapshotConfig};
 pub use stats::{GroupStats, StoreStats};
 pub use store::JetStreamStore;

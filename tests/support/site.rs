@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use crate::{Instance, Journal, Plain, Starting, show};
 
 /// More than any file has tests.
-const ACCOUNTS: usize = 120;
+const ACCOUNTS: usize = 240;
 
 /// Lines of the server's log that a failed test shows.
 const LOG_LINES: usize = 40;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use headwater::client::ReaderSpans;
 use headwater::telemetry::Setup;
-use headwater_testkit::wait_until;
+use headwater_testkit::{TestServer, wait_until};
 use headwater_tests::{Program, Site};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -87,4 +87,33 @@ async fn two_programs_export_one_tree_of_spans_over_otlp() {
     }
     let lines: Vec<Value> = ended.errors.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(lines.iter().any(|line| line["message"] == "taking requests"), "{lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_is_one_trace_over_otlp() {
+    // Finding or fetching a server is not what is tried here.
+    let (server, collector) = (TestServer::start().await, Collector::start().await);
+    let (binary, url) = (server.binary().path().to_str().unwrap(), collector.url());
+    let variables = [("NATS_SERVER_BIN", binary), ("OTEL_EXPORTER_OTLP_ENDPOINT", &url)];
+    let program = Program::start_with(PROGRAM, ["--telemetry"], &variables);
+    let ended = program.ended().await;
+    assert!(ended.status.success(), "{}", ended.errors);
+
+    let spans = collector.spans();
+    let tree = tree(&spans);
+    let whole = tree.join("\n");
+    assert_eq!(tree.len(), spans.len(), "each span is beneath another that is there:\n{whole}");
+    assert_eq!(tree.iter().filter(|line| !line.starts_with(' ')).collect::<Vec<_>>(), ["receipts-demo internal demo"]);
+    let first = [
+        "  receipts-demo client receipt/add-item".to_owned(),
+        "    receipts server receipt/add-item".to_owned(),
+        "      receipts internal load receipt".to_owned(),
+        "      receipts internal decide receipt/add-item".to_owned(),
+        format!("      receipts producer publish {ADDED}"),
+    ];
+    assert_eq!(tree[1..=first.len()], first, "{whole}");
+    for asked in ["add-items", "remove-item", "finalize", "void", "get", "history"] {
+        let served = format!("    receipts server receipt/{asked}");
+        assert!(tree.contains(&served), "{served} is not in\n{whole}");
+    }
 }

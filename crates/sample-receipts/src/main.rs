@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use arguments::{Action, Arguments};
 use clap::Parser as _;
 use complaint::Complaint;
+use demo::Way;
 use output::Output;
 
 /// Requests are many small buffers that one thread makes and another gives back; this saves a fifth of a command's processor
@@ -37,9 +38,9 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(Arguments { in_process, action }: Arguments, output: &mut Output) -> Result<(), Complaint> {
+async fn run(Arguments { in_process, telemetry, action }: Arguments, output: &mut Output) -> Result<(), Complaint> {
     match action {
-        None => demo::run(in_process, output).await,
+        None => demo::run(Way { in_process, telemetry }, output).await,
         Some(Action::Serve(arguments)) => serve::run(arguments, output).await,
         Some(Action::Client(arguments)) => client::run(arguments, output).await,
         Some(Action::NatsServer(arguments)) => nats_server::run(arguments, output).await,

@@ -1,7 +1,5 @@
 //! The service, until it is asked to stop.
 
-use std::time::Duration;
-
 use headwater::service::Stopped;
 use headwater::store::MemoryStore;
 use sample_receipts::{SERVICE, VERSION};
@@ -11,9 +9,6 @@ use crate::complaint::Complaint;
 use crate::output::Output;
 use crate::service::{self, Journal, Plan, Running};
 use crate::{configuration, connect, show, signals, telemetry};
-
-/// How long it may take to send the last traces and metrics.
-const TELL_WITHIN: Duration = Duration::from_secs(3);
 
 /// Runs the service until SIGINT or SIGTERM, then drains it.
 pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Result<(), Complaint> {
@@ -48,10 +43,8 @@ pub(crate) async fn run(arguments: ServeArguments, output: &mut Output) -> Resul
     };
     // Kept until their numbers were sent.
     let _drained = service::drain(running).await;
-    if let Some(telemetry) = plan.telemetry
-        && let Err(error) = telemetry.shutdown(TELL_WITHIN)
-    {
-        tracing::warn!(%error, "telemetry ended early");
+    if let Some(recording) = plan.telemetry {
+        telemetry::end(recording).await;
     }
     end
 }

@@ -27,6 +27,11 @@ pub(crate) struct Arguments {
     #[arg(long)]
     pub(crate) in_process: bool,
 
+    /// Record the demo as one trace, from the client's calls to the journal, and send it by OTLP over HTTP to where the OTEL_*
+    /// variables say
+    #[arg(long, conflicts_with = "in_process")]
+    pub(crate) telemetry: bool,
+
     #[command(subcommand)]
     pub(crate) action: Option<Action>,
 }

@@ -13,6 +13,7 @@ mod writing;
 use std::io;
 use std::time::Duration;
 
+use opentelemetry::trace::FutureExt as _;
 use tokio::time::Instant;
 
 use self::play::Play;
@@ -25,8 +26,17 @@ use crate::signals;
 /// How long the script may take; it usually takes well under a second.
 const PLAYED_WITHIN: Duration = Duration::from_secs(30);
 
+/// How the demo is played.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Way {
+    /// Without any server.
+    pub(crate) in_process: bool,
+    /// As one trace.
+    pub(crate) telemetry: bool,
+}
+
 /// Plays the demo; a step that does not come out as it should is the complaint.
-pub(crate) async fn run(in_process: bool, output: &mut Output) -> Result<(), Complaint> {
+pub(crate) async fn run(way: Way, output: &mut Output) -> Result<(), Complaint> {
     let began = Instant::now();
     let stop = signals::stop_requested().map_err(|error| Complaint::new("signals cannot be caught", &error))?;
     tokio::pin!(stop);
@@ -34,25 +44,25 @@ pub(crate) async fn run(in_process: bool, output: &mut Output) -> Result<(), Com
     introduction(&mut stage)?;
     // Whatever was started by then is ended by being dropped.
     let world = tokio::select! {
-        world = set_up(in_process) => world?,
+        world = set_up(way) => world?,
         signal = &mut stop => return Err(Complaint::Stopped(signal)),
     };
     let played = tokio::select! {
-        played = tokio::time::timeout(PLAYED_WITHIN, play(&world, &mut stage)) => {
+        played = tokio::time::timeout(PLAYED_WITHIN, play(&world, &mut stage).with_context(world.trace())) => {
             played.unwrap_or_else(|_| Err(stage.wrong("an end within 30 seconds", "none")))
         }
         signal = &mut stop => Err(Complaint::Stopped(signal)),
     };
     world.close().await;
     played?;
-    farewell(&mut stage, began.elapsed(), in_process)?;
+    farewell(&mut stage, began.elapsed(), way.in_process)?;
     Ok(())
 }
 
-async fn set_up(in_process: bool) -> Result<World, Complaint> {
-    match in_process {
+async fn set_up(way: Way) -> Result<World, Complaint> {
+    match way.in_process {
         true => World::in_process(),
-        false => World::with_server().await,
+        false => World::with_server(way.telemetry).await,
     }
 }
 

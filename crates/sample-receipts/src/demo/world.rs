@@ -7,7 +7,10 @@ use headwater::dispatch::Dispatcher;
 use headwater::nats::connect::NatsConfig;
 use headwater::service::ServiceConfig;
 use headwater::store::MemoryStore;
+use headwater::telemetry::Running as Telemetry;
 use headwater_testkit::NatsServer;
+use opentelemetry::Context;
+use opentelemetry::trace::SpanKind;
 use sample_receipts::SERVICE;
 use sample_receipts::domain::{Receipt, ReceiptClient};
 
@@ -16,6 +19,10 @@ use crate::arguments::FeatureArguments;
 use crate::complaint::Complaint;
 use crate::output::note;
 use crate::service::{self, Journal, Plan, Running};
+use crate::telemetry;
+
+/// The client's name in traces.
+const CLIENT: &str = "receipts-demo";
 
 /// How many instances of the service the demo runs.
 pub(super) const INSTANCES: usize = 2;
@@ -35,7 +42,34 @@ pub(super) struct Nats {
     /// First, so that the services are gone before the server they talk to.
     running: Vec<Running>,
     pub(super) client: NatsClient,
+    recording: Option<Recording>,
     server: NatsServer,
+}
+
+/// The demo as one trace: what the service does in it, and what its client.
+#[derive(Debug)]
+struct Recording {
+    service: Option<Telemetry>,
+    client: Telemetry,
+    /// The span that everything is beneath.
+    whole: Context,
+}
+
+impl Recording {
+    fn start() -> Result<Self, Complaint> {
+        let (service, client) = (telemetry::start_for_demo(SERVICE)?, telemetry::start_for_demo(CLIENT)?);
+        let whole = client.settings().recorder().begin("demo", SpanKind::Internal, &Context::new()).unwrap_or_default();
+        Ok(Self { service: Some(service), client, whole })
+    }
+
+    async fn end(self) {
+        let Self { service, client, whole } = self;
+        // Its span ends with it.
+        drop(whole);
+        for recording in service.into_iter().chain([client]) {
+            telemetry::end(recording).await;
+        }
+    }
 }
 
 impl World {
@@ -45,23 +79,33 @@ impl World {
         Ok(Self::InProcess(dispatcher))
     }
 
-    pub(super) async fn with_server() -> Result<Self, Complaint> {
+    pub(super) async fn with_server(as_one_trace: bool) -> Result<Self, Complaint> {
         let server = NatsServer::builder().on_progress(|progress| note(&progress.to_string()));
         let server = server.start().await.map_err(|error| no_server(&error))?;
         let config = NatsConfig::new(&server.url());
+        let mut recording = as_one_trace.then(Recording::start).transpose()?;
         let plan = Plan {
             instances: INSTANCES,
             queue_group: None,
             journal: Journal::JetStream { replicas: 1 },
             probes: None,
-            telemetry: None,
+            telemetry: recording.as_mut().and_then(|recording| recording.service.take()),
             configuration: ServiceConfig::default(),
             features: FeatureArguments::default(),
         };
         let running = service::start(&config, &plan).await?;
-        let client = NatsClient::connect(&config.name("receipts client"), SERVICE).await;
+        let recorded = recording.as_ref().map(|recording| recording.client.settings());
+        let named = config.name("receipts client");
+        let client = NatsClient::connect_with(&named, SERVICE, |client| match recorded {
+            Some(telemetry) => client.telemetry(telemetry),
+            None => client,
+        });
+        let client = client.await;
         let client = client.map_err(|error| Complaint::new("the client cannot be made", &error))?;
-        Ok(Self::Nats(Box::new(Nats { running, client, server })))
+        if let Some(recording) = &mut recording {
+            recording.service = plan.telemetry;
+        }
+        Ok(Self::Nats(Box::new(Nats { running, client, recording, server })))
     }
 
     /// The same typed client either way.
@@ -69,6 +113,14 @@ impl World {
         match self {
             Self::InProcess(dispatcher) => ReceiptClient::new(dispatcher.clone()),
             Self::Nats(nats) => ReceiptClient::new(nats.client.clone()),
+        }
+    }
+
+    /// What the script is played within, for its calls to be part of one trace.
+    pub(super) fn trace(&self) -> Context {
+        match self {
+            Self::Nats(nats) => nats.recording.as_ref().map(|recording| recording.whole.clone()).unwrap_or_default(),
+            Self::InProcess(_) => Context::new(),
         }
     }
 
@@ -107,9 +159,13 @@ impl World {
     /// Ends everything that was started, and returns when it is gone.
     pub(super) async fn close(self) {
         if let Self::Nats(nats) = self {
-            let Nats { running, client, server } = *nats;
-            service::drain(running).await;
+            let Nats { running, client, recording, server } = *nats;
+            // Kept until their numbers were sent.
+            let _drained = service::drain(running).await;
             client.connection().close().await;
+            if let Some(recording) = recording {
+                recording.end().await;
+            }
             server.stop().await;
         }
     }

@@ -4,10 +4,13 @@
 //! the output, and what the flags of every verb say. A verb is named in [`arguments::Verb`] and nowhere else.
 
 mod arguments;
+mod backup;
 mod complaint;
 mod completions;
+mod doctor;
 mod exit;
 mod output;
+mod permissions;
 mod signals;
 mod world;
 

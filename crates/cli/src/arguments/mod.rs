@@ -6,9 +6,12 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use connection::{ConnectionArguments, some_time, timeout};
 
+use crate::backup;
 use crate::complaint::Complaint;
 use crate::completions;
+use crate::doctor;
 use crate::exit::Exit;
+use crate::permissions;
 use crate::world::World;
 
 /// Services, commands, events and streams of Headwater, from the shell.
@@ -45,12 +48,20 @@ pub(crate) struct Settings {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Backup(backup::Args),
+    Restore(backup::restore::Args),
+    Doctor(doctor::Args),
+    Permissions(permissions::Args),
     Completions(completions::Args),
 }
 
 impl Verb {
     pub(crate) async fn run(self, world: &World) -> Result<Exit, Complaint> {
         match self {
+            Self::Backup(args) => backup::run(args, world).await,
+            Self::Restore(args) => backup::restore::run(args, world).await,
+            Self::Doctor(args) => doctor::run(args, world).await,
+            Self::Permissions(args) => permissions::run(&args, world),
             Self::Completions(args) => completions::run(&args, world),
         }
     }

@@ -29,6 +29,12 @@ impl Progress {
         Self::drawn(ProgressBar::with_draw_target(None, target()), "{spinner} {msg} {human_pos} {elapsed}", doing)
     }
 
+    /// Work of which nobody knows how many bytes it is.
+    pub(crate) fn spinner_of_bytes(doing: &str) -> Self {
+        let line = "{spinner} {msg} {binary_bytes} {binary_bytes_per_sec} {elapsed}";
+        Self::drawn(ProgressBar::with_draw_target(None, target()), line, doing)
+    }
+
     fn drawn(bar: ProgressBar, line: &str, doing: &str) -> Self {
         // The styles here have no colours, so that `NO_COLOR` has nothing to switch off.
         let style = ProgressStyle::with_template(line).unwrap_or_else(|_| ProgressStyle::default_bar());

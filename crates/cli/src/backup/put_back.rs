@@ -1,0 +1,176 @@
+//! Putting one stream back: its archive goes to the server in chunks, a few on their way at a time.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Duration;
+
+use async_nats::Subscriber;
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::api::{self, Api, ApiProblem, StreamInfo};
+use super::format::{Object, StreamContents};
+use crate::complaint::Complaint;
+use crate::output::Progress;
+
+/// How many chunks may be on their way.
+const ON_THEIR_WAY: usize = 8;
+
+/// How long the server may take to build the stream from its archive when it has all of it.
+const TO_BUILD: Duration = Duration::from_secs(600);
+
+/// Changes to the configuration that a stream is put back with.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    pub(crate) replicas: Option<u8>,
+    pub(crate) cluster: Option<String>,
+    pub(crate) tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Begun {
+    deliver_subject: String,
+}
+
+/// Sends the stream to the server, and tells what the server has made of it.
+pub(crate) async fn put_back(
+    api: &Api,
+    file: &Path,
+    stream: &StreamContents,
+    changes: &Changes,
+    idle: Duration,
+    progress: &Progress,
+) -> Result<StreamInfo, Complaint> {
+    let name = &stream.header.name;
+    let doing = format!("the stream {name} cannot be restored");
+    let fail = |problem: &ApiProblem| problem.complaint(&doing);
+    let request = json!({ "config": changes.on(stream.header.config.clone()), "state": stream.header.state });
+    let Begun { deliver_subject } =
+        api.ask(&format!("STREAM.RESTORE.{name}"), &request).await.map_err(|problem| fail(&problem))?;
+    let mut sending = Sending::start(api, deliver_subject, idle).await.map_err(|problem| fail(&problem))?;
+    let read = |error| Complaint::because(&doing, &error);
+    let mut data = stream.open(file).map_err(read)?;
+    let most = api.connection.client().max_payload().max(1024);
+    while let Some(chunk) = data.next().map_err(read)? {
+        let chunk = Bytes::from(chunk);
+        for start in (0..chunk.len()).step_by(most) {
+            let piece = chunk.slice(start..chunk.len().min(start + most));
+            progress.advance(piece.len() as u64);
+            sending.send(piece).await.map_err(|problem| fail(&problem))?;
+        }
+    }
+    sending.finish().await.map_err(|problem| fail(&problem))
+}
+
+impl Changes {
+    /// The configuration with these changes.
+    fn on(&self, mut config: Object) -> Object {
+        if let Some(replicas) = self.replicas {
+            config.insert("num_replicas".to_owned(), json!(replicas));
+        }
+        if self.cluster.is_some() || !self.tags.is_empty() {
+            let mut placement = config.get("placement").filter(|value| value.is_object()).cloned().unwrap_or(json!({}));
+            if let Some(cluster) = &self.cluster {
+                placement["cluster"] = json!(cluster);
+            }
+            if !self.tags.is_empty() {
+                placement["tags"] = json!(self.tags);
+            }
+            config.insert("placement".to_owned(), placement);
+        }
+        config
+    }
+}
+
+/// Chunks under way to the server, each answered when the server has it.
+struct Sending<'a> {
+    api: &'a Api,
+    to: String,
+    inbox: String,
+    answers: Subscriber,
+    under_way: VecDeque<u64>,
+    next: u64,
+    idle: Duration,
+}
+
+impl<'a> Sending<'a> {
+    async fn start(api: &'a Api, to: String, idle: Duration) -> Result<Self, ApiProblem> {
+        let client = api.connection.client();
+        let inbox = client.new_inbox();
+        let answers = client.subscribe(format!("{inbox}.*")).await;
+        let answers = answers.map_err(|error| ApiProblem::NoAnswer(error.to_string()))?;
+        Ok(Self { api, to, inbox, answers, under_way: VecDeque::new(), next: 1, idle })
+    }
+
+    async fn send(&mut self, chunk: Bytes) -> Result<(), ApiProblem> {
+        while self.under_way.len() >= ON_THEIR_WAY {
+            self.taken(self.idle).await?;
+        }
+        self.publish(chunk).await
+    }
+
+    /// Says that this was all, and waits until the stream is there.
+    async fn finish(mut self) -> Result<StreamInfo, ApiProblem> {
+        while !self.under_way.is_empty() {
+            self.taken(self.idle).await?;
+        }
+        self.publish(Bytes::new()).await?;
+        let answer = self.answer(TO_BUILD).await?;
+        api::read(&answer)
+    }
+
+    async fn publish(&mut self, chunk: Bytes) -> Result<(), ApiProblem> {
+        let client = self.api.connection.client();
+        let reply = format!("{}.{}", self.inbox, self.next);
+        let publish = client.publish_with_reply(self.to.clone(), reply, chunk);
+        match timeout(self.idle, self.api.connection.guard_to(&self.to, publish)).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Err(headwater_nats::connect::Interrupted::Forbidden { subject, .. })) => {
+                return Err(ApiProblem::Forbidden { subject });
+            }
+            _ => return Err(ApiProblem::NoAnswer("a part could not be sent".to_owned())),
+        }
+        self.under_way.push_back(self.next);
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Waits for the answer to the oldest chunk. The server says nothing in it unless something is wrong.
+    async fn taken(&mut self, limit: Duration) -> Result<(), ApiProblem> {
+        let answer = self.answer(limit).await?;
+        if answer.is_empty() {
+            return Ok(());
+        }
+        // Too large for the server, or its disk is full: it answers as it would at the end.
+        api::read::<Value>(&answer)
+            .and_then(|_| Err(ApiProblem::NoAnswer("the server ended before everything was sent".to_owned())))
+            .map_err(|problem| match problem {
+                ApiProblem::NoAnswer(_) => ApiProblem::NoAnswer(String::from_utf8_lossy(&answer).into_owned()),
+                refused => refused,
+            })
+    }
+
+    async fn answer(&mut self, limit: Duration) -> Result<Bytes, ApiProblem> {
+        let violations = self.api.connection.guard_to(&self.to, self.answers.next());
+        match timeout(limit, violations).await {
+            Ok(Ok(Some(answer))) if answer.status.is_some_and(|status| status.as_u16() == 503) => {
+                Err(ApiProblem::NoAnswer("the server has given the restore up".to_owned()))
+            }
+            Ok(Ok(Some(answer))) => {
+                let number = answer.subject.rsplit('.').next().and_then(|number| number.parse().ok());
+                match self.under_way.pop_front() == number {
+                    true => Ok(answer.payload),
+                    false => Err(ApiProblem::NoAnswer("an answer came out of its turn".to_owned())),
+                }
+            }
+            Ok(Err(headwater_nats::connect::Interrupted::Forbidden { subject, .. })) => {
+                Err(ApiProblem::Forbidden { subject })
+            }
+            Ok(Ok(None) | Err(_)) => Err(ApiProblem::NoAnswer("the connection to the server was lost".to_owned())),
+            Err(_) => Err(ApiProblem::NoAnswer(format!("the server did not answer within {limit:?}"))),
+        }
+    }
+}

@@ -49,6 +49,17 @@ impl<'a> Data<'a> {
         }
     }
 
+    /// The same without a schema.
+    pub(crate) fn define_plain_reader(&self, krate: &Krate) -> TokenStream {
+        let (reader, fields) = (&self.reader, self.fields.iter().map(|field| definition(field, &["serde"])));
+        let serde = krate.text_of("serde");
+        quote! {
+            #[derive(#krate::__private::serde::Deserialize)]
+            #[serde(crate = #serde, rename_all = "camelCase")]
+            struct #reader { #(#fields,)* }
+        }
+    }
+
     /// The variant, made of what `read` evaluates to.
     pub(crate) fn construct(&self, read: &TokenStream) -> TokenStream {
         let (variant, reader) = (&self.variant.ident, &self.reader);

@@ -33,6 +33,37 @@ impl Krate {
         Err(syn::Error::new(Span::call_site(), message))
     }
 
+    /// The path of the messaging crate: what the user said, or the crate itself, or `headwater::messaging`.
+    pub(crate) fn find_messaging(said: Option<Path>) -> syn::Result<Self> {
+        if let Some(said) = said {
+            return Ok(Self(said));
+        }
+        match crate_name("headwater-nats-messaging") {
+            Ok(FoundCrate::Name(name)) => {
+                let name = format_ident!("{name}");
+                return Ok(Self(parse_quote!(::#name)));
+            }
+            Ok(FoundCrate::Itself) => return Ok(Self(parse_quote!(::headwater_nats_messaging))),
+            Err(_) => {}
+        }
+        let name = match crate_name("headwater") {
+            Ok(FoundCrate::Name(name)) => format_ident!("{name}"),
+            Ok(FoundCrate::Itself) => format_ident!("headwater"),
+            Err(_) => {
+                let message = "neither `headwater` nor `headwater-nats-messaging` is among the dependencies: \
+                               add one of them, or say where the latter is with `crate = path`";
+                return Err(syn::Error::new(Span::call_site(), message));
+            }
+        };
+        Ok(Self(parse_quote!(::#name::messaging)))
+    }
+
+    /// A module of it.
+    pub(crate) fn child(&self, module: &str) -> Self {
+        let (path, module) = (&self.0, format_ident!("{module}"));
+        Self(parse_quote!(#path::#module))
+    }
+
     /// The path of one of the crates that expansions need beside it, as the text that serde's and
     /// schemars' own `crate` keys want.
     pub(crate) fn text_of(&self, dependency: &str) -> String {

@@ -19,11 +19,18 @@ pub(crate) use check::name_flaw;
 /// Opens durable consumers. Implemented in memory and on JetStream, and held to one conformance suite.
 pub trait Consume: Debug + Send + Sync + 'static {
     /// Opens a consumer, which is made when there is none of that name yet, and brought in line when there is one whose
-    /// settings differ and may be changed.
+    /// settings differ and may be changed. Where one that is there once [began](ConsumerConfig::deliver) makes no difference.
     fn open(&self, config: ConsumerConfig) -> BoxFuture<'_, Result<Subscription, ConsumeError>>;
 
     /// The stream that takes messages at these subjects, all of them; none when there is none.
     fn stream_of(&self, subject: String) -> BoxFuture<'_, Result<Option<String>, ConsumeError>>;
+
+    /// When a stream was made: by that one that was deleted and made anew is told from what it was, whose places in it mean
+    /// something else. None where that cannot be known.
+    fn stream_created(&self, stream: String) -> BoxFuture<'_, Result<Option<DateTime<Utc>>, ConsumeError>> {
+        drop(stream);
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// A durable consumer, and how it is read.
@@ -37,7 +44,7 @@ pub struct ConsumerConfig {
     pub filter_subjects: Vec<String>,
     /// How many messages are fetched ahead of their handling. 100 by default.
     pub buffer: NonZeroU32,
-    /// Where a new consumer begins.
+    /// Where a new consumer begins. One that is there goes on where it stopped.
     pub deliver: Deliver,
     /// As fast as possible by default, or at the pace at which they were stored.
     pub replay: Replay,
@@ -287,6 +294,15 @@ pub enum ConsumeError {
         stream: String,
         /// The consumer.
         consumer: String,
+    },
+    /// Nobody could be asked which stream takes a subject.
+    #[error("which stream takes `{subject}` cannot be found out")]
+    Lookup {
+        /// The subject, or pattern.
+        subject: String,
+        /// Why.
+        #[source]
+        source: BoxError,
     },
     /// It does not work now. A subscription that says so goes on by itself once it can.
     #[error("consumer `{consumer}` of stream `{stream}` cannot be reached")]

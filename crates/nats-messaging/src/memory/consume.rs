@@ -4,6 +4,7 @@ use std::fmt::{self, Debug};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use tokio::sync::Notify;
@@ -27,6 +28,12 @@ impl Consume for MemoryBroker {
         let state = self.shared.state();
         let stream = state.streams.values().find(|stream| stream.settings.takes(&subject));
         ready(Ok(stream.map(|stream| stream.settings.name.clone()))).boxed()
+    }
+
+    fn stream_created(&self, stream: String) -> BoxFuture<'_, Result<Option<DateTime<Utc>>, ConsumeError>> {
+        let state = self.shared.state();
+        let created = state.streams.get(&stream).map(|stream| Some(stream.created));
+        ready(created.ok_or(ConsumeError::NoStream { stream })).boxed()
     }
 }
 

@@ -99,9 +99,6 @@ impl Consumer {
 
     /// Takes other settings on, where that is possible.
     pub(super) fn update(&mut self, config: ConsumerConfig, log: &Log) -> Result<(), ConsumeError> {
-        if config.deliver != self.config.deliver {
-            return Err(config.refused("deliver: where it begins cannot be changed"));
-        }
         if config.replay != self.config.replay {
             return Err(config.refused("replay: cannot be changed"));
         }

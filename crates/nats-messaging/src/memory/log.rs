@@ -1,6 +1,6 @@
 //! The messages of one stream, oldest first, and the ids by which repetitions are known.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -17,10 +17,13 @@ pub(super) struct Stored {
     pub(super) at: Instant,
 }
 
-/// The messages that a stream holds. Their sequences have no gaps.
+/// The messages that a stream holds.
 #[derive(Debug, Default)]
 pub(super) struct Log {
+    /// Without gaps: of one that was taken out the place is kept, until it is the oldest.
     messages: VecDeque<Stored>,
+    /// The places of those that were taken out.
+    removed: BTreeSet<u64>,
     last: u64,
     bytes: usize,
     ids: HashMap<String, u64>,
@@ -51,19 +54,23 @@ impl Log {
 
     pub(super) fn get(&self, sequence: u64) -> Option<&Stored> {
         let place = sequence.checked_sub(self.first_sequence())?;
-        self.messages.get(usize::try_from(place).ok()?)
+        self.messages.get(usize::try_from(place).ok()?).filter(|stored| self.is_there(stored))
+    }
+
+    fn is_there(&self, stored: &Stored) -> bool {
+        !self.removed.contains(&stored.sequence)
     }
 
     /// The messages from this place on.
     pub(super) fn from(&self, sequence: u64) -> impl Iterator<Item = &Stored> {
         let place = sequence.saturating_sub(self.first_sequence());
         let place = usize::try_from(place).unwrap_or(usize::MAX).min(self.messages.len());
-        self.messages.range(place..)
+        self.messages.range(place..).filter(|stored| self.is_there(stored))
     }
 
     /// All messages, the newest first.
     pub(super) fn backwards(&self) -> impl Iterator<Item = &Stored> {
-        self.messages.iter().rev()
+        self.messages.iter().rev().filter(|stored| self.is_there(stored))
     }
 
     /// Stores a message; what had to go for it is handed to `gone`.
@@ -100,13 +107,33 @@ impl Log {
     /// Takes all messages away.
     pub(super) fn purge(&mut self) {
         self.messages.clear();
+        self.removed.clear();
         self.bytes = 0;
+    }
+
+    /// Takes one message out.
+    pub(super) fn remove(&mut self, sequence: u64) -> Option<Stored> {
+        let stored = self.get(sequence)?.clone();
+        let place = usize::try_from(sequence - self.first_sequence()).ok()?;
+        self.messages[place].message = Arc::default();
+        self.bytes -= size(&stored.message);
+        self.removed.insert(sequence);
+        self.forget_removed();
+        Some(stored)
+    }
+
+    fn forget_removed(&mut self) {
+        while let Some(oldest) = self.messages.front()
+            && self.removed.remove(&oldest.sequence)
+        {
+            self.messages.pop_front();
+        }
     }
 
     /// What there is not enough of for another message of this size.
     fn lacks(&self, size: usize, settings: &MemoryStream) -> Option<String> {
         let MemoryStream { max_messages, max_bytes, .. } = settings;
-        if self.messages.len() >= *max_messages {
+        if self.messages.len() - self.removed.len() >= *max_messages {
             return Some(format!("it holds {max_messages} messages, and may not hold more"));
         }
         let bytes = self.bytes;
@@ -118,6 +145,7 @@ impl Log {
     fn drop_oldest(&mut self) -> Option<Stored> {
         let stored = self.messages.pop_front()?;
         self.bytes -= size(&stored.message);
+        self.forget_removed();
         Some(stored)
     }
 
@@ -164,6 +192,24 @@ mod tests {
         let too_late = start + Duration::from_secs(120);
         assert_eq!(add(&mut log, message(), too_late, &settings), Added::Stored(2));
         assert_eq!(log.ids.len(), log.id_order.len());
+    }
+
+    #[test]
+    fn what_was_taken_out_leaves_a_gap_and_makes_room() {
+        let now = Instant::now();
+        let settings = MemoryStream { max_messages: 3, ..MemoryStream::new("S", ["a"]) };
+        let mut log = Log::default();
+        for body in ["1", "2", "3"] {
+            add(&mut log, Message::new("a", body), now, &settings);
+        }
+        let removed = log.remove(2).unwrap();
+        assert_eq!((&removed.message.body[..], log.bytes), (&b"2"[..], 4));
+        assert!(log.remove(2).is_none() && log.get(2).is_none() && log.remove(9).is_none());
+        assert_eq!(log.from(0).map(|stored| stored.sequence).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(add(&mut log, Message::new("a", "4"), now, &settings), Added::Stored(4));
+        log.remove(1);
+        assert_eq!((log.first_sequence(), log.removed.len(), log.messages.len()), (3, 0, 2));
+        assert_eq!(&log.get(4).unwrap().message.body[..], b"4");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! It redelivers, times out, shares among readers and fans out as JetStream does, by tokio's clock: in a test with paused time
 //! an hour passes at once. Nothing is kept when the process ends.
 
+mod archive;
 mod clock;
 mod consume;
 mod consumer;
@@ -17,8 +18,10 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::TimeDelta;
 use tokio::time::Instant;
 
+pub(crate) use exchange::listen_flaw;
 pub use settings::{MemoryStream, StreamRefused, WhenFull};
 
 use crate::consume::ConsumeError;
@@ -105,9 +108,11 @@ impl MemoryBroker {
         if let Some(reason) = stream.flaw().or_else(|| state.overlap(&stream)) {
             return Err(StreamRefused { stream: stream.name, reason });
         }
+        // No two streams are made at the same time, also while the clock stands still.
+        let created = self.shared.clock.time_at(Instant::now()) + TimeDelta::microseconds(state.next_id() as i64);
         match state.streams.get_mut(&stream.name) {
             Some(known) => known.settings = stream,
-            None => drop(state.streams.insert(stream.name.clone(), Stream::new(stream))),
+            None => drop(state.streams.insert(stream.name.clone(), Stream::new(stream, created))),
         }
         Ok(())
     }

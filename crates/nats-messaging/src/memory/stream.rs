@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::consumer::Consumer;
@@ -13,19 +14,20 @@ use crate::message::Message;
 #[derive(Debug)]
 pub(super) struct Stream {
     pub(super) settings: MemoryStream,
+    pub(super) created: DateTime<Utc>,
     pub(super) log: Log,
     pub(super) consumers: BTreeMap<String, Consumer>,
 }
 
 impl Stream {
-    pub(super) fn new(settings: MemoryStream) -> Self {
-        Self { settings, log: Log::default(), consumers: BTreeMap::new() }
+    pub(super) fn new(settings: MemoryStream, created: DateTime<Utc>) -> Self {
+        Self { settings, created, log: Log::default(), consumers: BTreeMap::new() }
     }
 
     /// Stores a message and hands it to those who wait for it.
     pub(super) fn add(&mut self, message: Message, now: Instant) -> Added {
         self.forget_idle_consumers(now);
-        let Self { settings, log, consumers } = self;
+        let Self { settings, log, consumers, .. } = self;
         let added = log.add(message, now, settings, |gone| {
             consumers.values_mut().for_each(|consumer| consumer.lost(&gone));
         });
@@ -46,6 +48,13 @@ impl Stream {
         for consumer in self.consumers.values_mut() {
             consumer.purged(&self.log);
         }
+    }
+
+    /// Takes one message away; whether it was there.
+    pub(super) fn remove(&mut self, sequence: u64) -> bool {
+        let Some(gone) = self.log.remove(sequence) else { return false };
+        self.consumers.values_mut().for_each(|consumer| consumer.lost(&gone));
+        true
     }
 
     /// Consumers that nobody has read for long enough go.

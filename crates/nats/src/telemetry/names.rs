@@ -79,6 +79,8 @@ pub const OUTCOME: &str = "headwater.outcome";
 pub const ATTEMPT: &str = "headwater.attempt";
 /// The stage of a service's edge.
 pub const STAGE: &str = "headwater.stage";
+/// A publisher, by the source that its messages name.
+pub const PUBLISHER: &str = "headwater.publisher";
 
 /// Which rate limit refused a request.
 pub const LIMIT: &str = "headwater.limit";
@@ -131,8 +133,22 @@ pub const SNAPSHOTS: &str = "headwater.snapshots";
 pub const COMMAND_INCIDENTS: &str = "headwater.command.incidents";
 /// How many events a reader is behind, as far as it was told.
 pub const READER_LAG: &str = "headwater.reader.lag";
+/// Messages of a publisher's window that no stream has acknowledged yet.
+pub const PUBLISHER_IN_FLIGHT: &str = "headwater.publisher.in_flight";
+/// Counter: messages that a publisher handed over once more.
+pub const PUBLISHER_REPEATED: &str = "headwater.publisher.repeated";
 /// Events in a reader's hands.
 pub const READER_IN_HAND: &str = "headwater.reader.in_hand";
+/// Messages that a consumer was never given.
+pub const CONSUMER_PENDING: &str = "headwater.consumer.pending";
+/// Messages that a consumer was given and that are not acknowledged.
+pub const CONSUMER_ACK_PENDING: &str = "headwater.consumer.ack_pending";
+/// Of those, how many were delivered more than once.
+pub const CONSUMER_REDELIVERED: &str = "headwater.consumer.redelivered";
+/// Whether messages wait for a consumer and none is brought to its end: 0 or 1.
+pub const CONSUMER_STALLED: &str = "headwater.consumer.stalled";
+/// Counter: what happened to consumers besides delivering.
+pub const CONSUMER_INCIDENTS: &str = "headwater.consumer.incidents";
 
 /// The bounds of durations, in seconds, as the conventions advise them for calls.
 pub const SECONDS: [f64; 14] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];

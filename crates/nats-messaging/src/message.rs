@@ -2,6 +2,9 @@
 
 mod check;
 
+use std::fmt;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 /// A message, on its way out or as it came in.
@@ -52,49 +55,74 @@ impl Message {
 }
 
 /// Headers, in the order in which they were set. Names are told apart without regard to case, as RFC 9110 has it and as
-/// other programs write them.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Headers(Vec<(String, String)>);
+/// other programs write them. Clones share them until one is changed.
+#[derive(Clone, Default)]
+pub struct Headers(Option<Arc<Vec<(String, String)>>>);
 
 impl Headers {
+    fn pairs(&self) -> &[(String, String)] {
+        self.0.as_ref().map_or(&[], |pairs| pairs.as_slice())
+    }
+
+    fn pairs_mut(&mut self) -> &mut Vec<(String, String)> {
+        Arc::make_mut(self.0.get_or_insert_default())
+    }
+
     /// The first value of a name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.pairs().iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// Sets a header to one value.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         let name = name.into();
         self.remove(&name);
-        self.0.push((name, value.into()));
+        self.append(name, value);
     }
 
     /// Adds a value to those that the name may already have.
     pub fn append(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.0.push((name.into(), value.into()));
+        self.pairs_mut().push((name.into(), value.into()));
     }
 
     /// Takes all values of a name away.
     pub fn remove(&mut self, name: &str) {
-        self.0.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        if self.get(name).is_some() {
+            self.pairs_mut().retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        }
     }
 
     /// All of them, a name with several values several times.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.pairs().is_empty()
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.pairs() == other.pairs()
+    }
+}
+
+impl Eq for Headers {}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self((!pairs.is_empty()).then(|| Arc::new(pairs)))
     }
 }
 
@@ -107,6 +135,16 @@ mod tests {
         let message = Message::new("a", "").header("Trace", "1").header("TRACE", "2");
         assert_eq!(message.headers.iter().collect::<Vec<_>>(), [("TRACE", "2")]);
         assert_eq!(message.headers.get("trace"), Some("2"));
+    }
+
+    #[test]
+    fn a_clone_is_not_changed_with_the_original() {
+        let mut headers: Headers = [("A", "1")].into_iter().collect();
+        let kept = headers.clone();
+        headers.set("a", "2");
+        assert_eq!((kept.get("A"), headers.get("A")), (Some("1"), Some("2")));
+        headers.remove("A");
+        assert_eq!(headers, Headers::default());
     }
 
     #[test]

@@ -14,6 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 pub struct Answers<T> {
     /// One answer of each instance, in the order they came.
     pub answers: Vec<T>,
+    /// How long each of them took to come, from the sending of the question; in the same order.
+    pub took: Vec<Duration>,
     /// How many further answers were none: not JSON, not of the asked type, or without a name or id.
     pub malformed: usize,
 }
@@ -22,6 +24,7 @@ pub struct Answers<T> {
 pub(super) struct Gathering {
     connection: Connection,
     inbox: Subscriber,
+    sent: Instant,
     until: Instant,
     no_responders: bool,
 }
@@ -39,12 +42,18 @@ impl Gathering {
         let sending = async {
             let inbox = client.new_inbox();
             let answers = client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
+            let sent = Instant::now();
             client.publish_with_reply(subject, inbox, body).await.map_err(|error| error.to_string())?;
-            Ok(answers)
+            Ok((answers, sent))
         };
-        let inbox = timeout(within, sending).await.unwrap_or_else(|_| Err("it takes no more messages".to_owned()));
-        let inbox = inbox.map_err(CallError::Disconnected)?;
-        Ok(Self { connection: connection.clone(), inbox, until, no_responders: false })
+        let sending = timeout(within, sending).await.unwrap_or_else(|_| Err("it takes no more messages".to_owned()));
+        let (inbox, sent) = sending.map_err(CallError::Disconnected)?;
+        Ok(Self { connection: connection.clone(), inbox, sent, until, no_responders: false })
+    }
+
+    /// How long ago the request was sent.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.sent.elapsed()
     }
 
     /// The next answer that comes within `patience`, and before the time is up.

@@ -119,7 +119,7 @@ impl<T: Answer> Question<T> {
         };
         let subject = discovery(self.verb, target).map_err(|error| CallError::NotSent(error.to_string()))?;
         let mut gathering = Gathering::start(&self.connection, subject, "".into(), self.within).await?;
-        let mut answers = Answers { answers: Vec::new(), malformed: 0 };
+        let mut answers = Answers { answers: Vec::new(), took: Vec::new(), malformed: 0 };
         let mut seen = HashSet::new();
         while answers.answers.len() < self.expected.unwrap_or(MAX_ANSWERS) && answers.malformed < MAX_ANSWERS {
             let nothing_yet = answers.answers.is_empty() || self.expected.is_some();
@@ -133,6 +133,7 @@ impl<T: Answer> Question<T> {
                     let Identity { name, id, .. } = answer.identity();
                     if seen.insert((name.clone(), id.clone())) {
                         answers.answers.push(answer);
+                        answers.took.push(gathering.elapsed());
                     }
                 }
                 Err(error) => {

@@ -17,6 +17,7 @@ use headwater_core::client::{EventDecoder, TypedEvent};
 use headwater_core::store::{EventFilter, StartFrom};
 use headwater_core::{AggregateId, Event, RecordedEvent, Revision};
 use headwater_nats::subject::Subjects;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::debug;
 use uuid::Uuid;
@@ -49,6 +50,7 @@ pub struct Follow {
     from: StartFrom,
     /// Events of the one aggregate up to here are not shown.
     after_revision: Revision,
+    until_now: bool,
 }
 
 /// Events of the journal, in order. It ends after its first error; lost connections are none. Dropping it stops the
@@ -95,6 +97,7 @@ impl NatsClient {
             filter: EventFilter::all(),
             from: StartFrom::Beginning,
             after_revision: Revision::ZERO,
+            until_now: false,
         }
     }
 }
@@ -116,9 +119,15 @@ impl Follow {
         Self { filter, from: StartFrom::Beginning, after_revision: revision, ..self }
     }
 
+    /// Ends after the last of the events that are there when the following begins, instead of waiting for more.
+    pub fn until_now(self) -> Self {
+        Self { until_now: true, ..self }
+    }
+
     async fn begin(self) -> Result<Following, ReaderError> {
         let Some(filters) = self.subjects.journal_filters(&self.filter) else {
-            return Ok(Following { events: stream::pending().boxed() });
+            let nothing = if self.until_now { stream::empty().boxed() } else { stream::pending().boxed() };
+            return Ok(Following { events: nothing });
         };
         let mut reading = Reading {
             stream: self.subjects.journal_stream(),
@@ -131,13 +140,15 @@ impl Follow {
             after_revision: self.after_revision,
             created: None,
             ordered: None,
+            left: None,
             reopen: Backoff::new(Duration::from_millis(10), Duration::from_secs(2)),
         };
         // Opened here, so that what is wrong with the filter or the rights shows at once.
-        reading.open(Some(self.within)).await?;
+        let there = reading.open(Some(self.within)).await?;
+        reading.left = self.until_now.then_some(there);
         let events = stream::unfold(Some(reading), |reading| async {
             let mut reading = reading?;
-            match reading.next().await {
+            match reading.next().await.transpose()? {
                 Ok(event) => Some((Ok(event), Some(reading))),
                 // The first error is the last item.
                 Err(error) => Some((Err(error), None)),
@@ -208,6 +219,8 @@ struct Reading {
     /// The revision that has to come next then, when that is known.
     next: Option<Revision>,
     ordered: Option<Ordered>,
+    /// How many messages are still to come, where it is to end with the last that was there.
+    left: Option<u64>,
     reopen: Backoff,
 }
 
@@ -227,9 +240,12 @@ impl Drop for Ordered {
 }
 
 impl Reading {
-    /// The next event. An error is final.
-    async fn next(&mut self) -> Result<RecordedEvent, ReaderError> {
+    /// The next event; none after the last, where there is one. An error is final.
+    async fn next(&mut self) -> Result<Option<RecordedEvent>, ReaderError> {
         loop {
+            if self.left == Some(0) {
+                return Ok(None);
+            }
             let Some(ordered) = &mut self.ordered else {
                 tokio::time::sleep(self.reopen.next_pause()).await;
                 self.open(None).await?;
@@ -239,8 +255,9 @@ impl Reading {
                 Arrival::Message(arrived) if arrived.place.delivery == ordered.delivered + 1 => {
                     ordered.delivered += 1;
                     self.reopen.reset();
+                    self.left = self.left.map(|left| left - 1);
                     match self.show(&arrived)? {
-                        Some(event) => return Ok(event),
+                        Some(event) => return Ok(Some(event)),
                         None => continue,
                     }
                 }
@@ -273,14 +290,15 @@ impl Reading {
         Ok((event.revision > self.after_revision).then_some(event))
     }
 
-    async fn open(&mut self, limit: Option<Duration>) -> Result<(), ReaderError> {
+    /// Goes on over a new consumer, and tells how many messages are there for it.
+    async fn open(&mut self, limit: Option<Duration>) -> Result<u64, ReaderError> {
         let (api, stream, created) = (&self.api, &self.stream, &self.created);
         let (filters, position) = (&self.filters, self.position);
         let who = format!("a follower of `{}`", self.subjects.service());
         let opening = persist(&who, stream, limit, || try_open(api, stream, filters, position, created.as_deref()));
-        let (ordered, created, position) = opening.await?;
+        let (ordered, created, position, there) = opening.await?;
         (self.ordered, self.created, self.position) = (Some(ordered), Some(created), position);
-        Ok(())
+        Ok(there)
     }
 }
 
@@ -290,7 +308,7 @@ async fn try_open(
     filters: &[String],
     position: Start,
     created: Option<&str>,
-) -> Result<(Ordered, String, Start), Trouble> {
+) -> Result<(Ordered, String, Start, u64), Trouble> {
     server(api).await?;
     let journal = journal::look(api, stream).await?;
     let position = match position {
@@ -309,12 +327,20 @@ async fn try_open(
         subject = format!("{subject}.{only}");
     }
     let request = json!({ "stream_name": stream, "config": settings(&name, filters, position) });
-    api.ask::<Value>(&subject, Some(&request)).await?;
+    let consumer: ConsumerInfo = api.ask(&subject, Some(&request)).await?;
     let delete_subject = api.subject(&format!("CONSUMER.DELETE.{stream}.{name}"));
     let settings =
         LineSettings { stream: stream.to_owned(), consumer: name, pinned: false, batch: BATCH, expires: EXPIRES };
     let line = Line::open(api, settings, None).await?;
-    Ok((Ordered { line, delete_subject, delivered: 0 }, journal.created, position))
+    Ok((Ordered { line, delete_subject, delivered: 0 }, journal.created, position, consumer.num_pending))
+}
+
+/// What the server says of a consumer that was just made.
+#[derive(Deserialize)]
+struct ConsumerInfo {
+    /// How many messages are there for it.
+    #[serde(default)]
+    num_pending: u64,
 }
 
 fn settings(name: &str, filters: &[String], position: Start) -> Value {

@@ -69,6 +69,7 @@ async fn every_instance_answers_and_the_question_can_be_narrowed() {
     let discovery = discovery(&server).await;
     let all = discovery.ping().await.unwrap();
     assert_eq!((ids(&all.answers), all.malformed), (BTreeSet::from(["o1", "r1", "r2"]), 0));
+    assert!(all.took.len() == 3 && all.took.is_sorted() && !all.took[0].is_zero(), "{:?}", all.took);
     let receipts = discovery.ping().service("receipts").expecting(2).await.unwrap();
     assert_eq!(ids(&receipts.answers), BTreeSet::from(["r1", "r2"]));
     let one = discovery.ping().instance("receipts", "r2").await.unwrap();

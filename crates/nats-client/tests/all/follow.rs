@@ -126,6 +126,37 @@ async fn the_server_picks_out_the_events_of_the_filter() {
 }
 
 #[tokio::test]
+async fn until_now_it_ends_with_the_last_event_that_was_there() {
+    let (server, journal) = world().await;
+    let client = client(&server.url()).await;
+    let all = async |follow: Follow| -> Vec<u64> {
+        let following = timeout(LONG, follow.until_now()).await.unwrap().unwrap();
+        let events = timeout(LONG, following.collect::<Vec<_>>()).await.unwrap();
+        events.into_iter().map(|event| event.unwrap().sequence.get()).collect()
+    };
+    assert!(all(client.follow()).await.is_empty(), "an empty journal is at its end");
+    // More than the server sends at once.
+    journal.append_rounds(&IDS, 400).await;
+    assert_eq!(all(client.follow()).await, (1..=1200).collect::<Vec<_>>());
+    assert_eq!(all(client.follow().start(StartFrom::After(Sequence::new(1198)))).await, [1199, 1200]);
+    assert_eq!(all(client.follow().after_revision(receipt("b"), Revision::new(398))).await, [1196, 1199]);
+    for nothing in [
+        client.follow().start(StartFrom::Now),
+        client.follow().start(StartFrom::Time(Utc::now() + chrono::TimeDelta::hours(1))),
+        client.follow().filter(EventFilter::all().event(name("never"))),
+        client.follow().filter(EventFilter::all().kind(name("invoice")).aggregate(receipt("a"))),
+    ] {
+        assert!(all(nothing).await.is_empty());
+    }
+
+    let mut following = client.follow().until_now().await.unwrap();
+    next(&mut following).await;
+    journal.append("a", "item-added").await;
+    let later = timeout(LONG, following.collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(later.len(), 1199, "what comes while it reads is not shown");
+}
+
+#[tokio::test]
 async fn it_goes_on_without_gaps_or_repeats_when_the_server_dies_or_the_connection_is_cut() {
     let (server, journal) = world().await;
     let proxy = FaultProxy::start(server.address()).await.unwrap();

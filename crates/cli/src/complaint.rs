@@ -111,7 +111,7 @@ impl Complaint {
 
 impl Reason {
     /// For people: what happened in the first line, more in the next ones.
-    fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let first = match self.verdict {
             Verdict::Refused => format!("refused: {}: ", plain(self.word())),
             Verdict::Failed if self.word() == "failed" => "failed: ".to_owned(),
@@ -130,7 +130,8 @@ impl Reason {
         self.name.as_deref().unwrap_or(&self.code)
     }
 
-    fn json(&self) -> Value {
+    /// For programs.
+    pub(crate) fn json(&self) -> Value {
         let mut error = json!({ "code": self.code, "message": self.message });
         if !self.details.is_empty() {
             error["details"] = Value::Object(self.details.clone());

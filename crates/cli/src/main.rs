@@ -3,14 +3,21 @@
 //! Each verb is a module with its `Args` and a `run` that takes them and the [`World`](world::World): the connection,
 //! the output, and what the flags of every verb say. A verb is named in [`arguments::Verb`] and nowhere else.
 
+mod aggregate;
 mod arguments;
 mod backup;
+mod call;
+mod command;
 mod complaint;
 mod completions;
 mod doctor;
+mod events;
 mod exit;
 mod output;
 mod permissions;
+mod query;
+mod services;
+mod show;
 mod signals;
 mod world;
 

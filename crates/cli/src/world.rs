@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use headwater_core::Name;
 use headwater_nats::connect::{ConnectError, ConnectErrorKind, Connection, HumanDuration, NatsConfig};
-use headwater_nats_client::NatsClient;
+use headwater_nats_client::{Credentials, NatsClient};
 
 use crate::arguments::{ConnectionArguments, Settings};
 use crate::complaint::{Complaint, with_causes};
@@ -47,11 +47,18 @@ impl World {
         Ok((connection, crate::arguments::timeout(&config)))
     }
 
-    /// A client of the service called `service`.
-    pub(crate) async fn client(&self, service: &Name) -> Result<NatsClient, Complaint> {
+    /// A client of the service called `service`, for a caller with these credentials.
+    pub(crate) async fn client(
+        &self,
+        service: &Name,
+        credentials: Option<Credentials>,
+    ) -> Result<NatsClient, Complaint> {
         let (connection, timeout) = self.connect().await?;
-        let client = NatsClient::builder(connection, service.clone()).timeout(timeout).build();
-        client.map_err(|error| Complaint::because("the client cannot be made", &error))
+        let mut client = NatsClient::builder(connection, service.clone()).timeout(timeout);
+        if let Some(credentials) = credentials {
+            client = client.credentials(credentials);
+        }
+        client.build().map_err(|error| Complaint::because("the client cannot be made", &error))
     }
 }
 

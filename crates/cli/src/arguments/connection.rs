@@ -132,21 +132,22 @@ impl ConnectionArguments {
     }
 
     fn says_who(&self) -> bool {
-        self.user.is_some() || self.token.is_some() || self.creds.is_some() || self.nkey.is_some()
+        let texts = [&self.user, &self.password, &self.token];
+        texts.iter().any(|text| text.is_some()) || self.creds.is_some() || self.nkey.is_some()
     }
 
-    /// Flags that say who one is go together, and instead of whatever else says it.
-    fn identity_over(&self, config: NatsConfig) -> NatsConfig {
-        let NatsConfig { servers, name, tls, inbox_prefix, connect_timeout, request_timeout, .. } = config.clone();
-        let mut config = NatsConfig { servers, name, tls, inbox_prefix, connect_timeout, request_timeout, ..config };
+    /// Flags that say who one is go together, and instead of whatever else says it. Of user and password the one may come
+    /// from a flag and the other from a variable.
+    fn identity_over(&self, mut config: NatsConfig) -> NatsConfig {
+        let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         config.user_jwt = None;
         config.nkey_seed = None;
         config.token = self.token.clone().map(Into::into);
         config.credentials_file = self.creds.clone();
         config.nkey_seed_file = self.nkey.clone();
-        config.user = self.user.clone();
-        let password = || std::env::var("NATS_PASSWORD").ok().filter(|password| !password.is_empty());
-        config.password = self.user.as_ref().and(self.password.clone().or_else(password)).map(Into::into);
+        config.user = self.user.clone().or_else(|| self.password.as_ref().and_then(|_| variable("NATS_USER")));
+        let password = self.password.clone().or_else(|| self.user.as_ref().and_then(|_| variable("NATS_PASSWORD")));
+        config.password = password.map(Into::into);
         if config.password.is_none() && config.token.is_none() {
             // As the `nats` command has it: a user without a password is a token.
             config.token = config.user.take().map(Into::into);

@@ -6,12 +6,17 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use connection::{ConnectionArguments, some_time, timeout};
 
+use crate::aggregate;
 use crate::backup;
+use crate::command;
 use crate::complaint::Complaint;
 use crate::completions;
 use crate::doctor;
+use crate::events;
 use crate::exit::Exit;
 use crate::permissions;
+use crate::query;
+use crate::services;
 use crate::world::World;
 
 /// Services, commands, events and streams of Headwater, from the shell.
@@ -48,6 +53,11 @@ pub(crate) struct Settings {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
+    Services(services::Args),
+    Command(command::Args),
+    Query(Box<query::Args>),
+    Events(events::Args),
+    Aggregate(Box<aggregate::Args>),
     Backup(backup::Args),
     Restore(backup::restore::Args),
     Doctor(doctor::Args),
@@ -58,6 +68,11 @@ pub(crate) enum Verb {
 impl Verb {
     pub(crate) async fn run(self, world: &World) -> Result<Exit, Complaint> {
         match self {
+            Self::Services(args) => services::run(args, world).await,
+            Self::Command(args) => command::run(args, world).await,
+            Self::Query(args) => query::run(*args, world).await,
+            Self::Events(args) => events::run(args, world).await,
+            Self::Aggregate(args) => aggregate::run(*args, world).await,
             Self::Backup(args) => backup::run(args, world).await,
             Self::Restore(args) => backup::restore::run(args, world).await,
             Self::Doctor(args) => doctor::run(args, world).await,

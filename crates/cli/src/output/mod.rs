@@ -4,14 +4,16 @@ mod progress;
 mod style;
 mod table;
 
+use std::ffi::OsStr;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use serde::Serialize;
 
 pub(crate) use progress::Progress;
 pub(crate) use style::Style;
-pub(crate) use table::Table;
+pub(crate) use table::{Cell, Table};
 
 /// Where the program writes what it was asked for. Each line goes out at once, so that a reader at the other end of a
 /// pipe sees it.
@@ -20,11 +22,15 @@ pub(crate) struct Output {
     is_styled: bool,
 }
 
-/// Whether a person looks at `stream` who likes emphasis: it is a terminal, not a dumb one, and `NO_COLOR` is not set.
+/// Whether a person looks at `stream` who likes emphasis.
 fn is_styled(stream: &impl IsTerminal) -> bool {
-    let is_set = |variable| std::env::var_os(variable).is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-    stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb
+    let variable = |name| std::env::var_os(name).unwrap_or_default();
+    likes_emphasis(stream.is_terminal(), &variable("NO_COLOR"), &variable("TERM"))
+}
+
+/// Whether it is a terminal, not a dumb one, and `NO_COLOR` is not set.
+fn likes_emphasis(is_terminal: bool, no_color: &OsStr, term: &OsStr) -> bool {
+    is_terminal && no_color.is_empty() && term != "dumb"
 }
 
 impl Output {
@@ -90,4 +96,45 @@ pub(crate) fn plain(text: &str) -> String {
 pub(crate) fn counted(count: u64, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
+}
+
+/// About how long that is: `0.8ms`, `12.5ms`, `42s`, `3h 5m`, `9d 2h`.
+pub(crate) fn rough(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0 => format!("{:.1}ms", time.as_secs_f64() * 1000.0),
+        1..=9 => format!("{:.1}s", time.as_secs_f64()),
+        10..=59 => format!("{seconds}s"),
+        60..=3599 => format!("{}m {}s", seconds / 60, seconds % 60),
+        3600..=86_399 => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{}d {}h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let told: Vec<_> = [0.000_84, 0.0125, 1.26, 42.9, 185.0, 11_100.0, 784_800.0]
+            .into_iter()
+            .map(|seconds| rough(Duration::from_secs_f64(seconds)))
+            .collect();
+        assert_eq!(told, ["0.8ms", "12.5ms", "1.3s", "42s", "3m 5s", "3h 5m", "9d 2h"]);
+    }
+
+    #[test]
+    fn emphasis_is_for_terminals_whose_reader_does_not_mind() {
+        let likes = |is_terminal, no_color: &str, term: &str| {
+            likes_emphasis(is_terminal, OsStr::new(no_color), OsStr::new(term))
+        };
+        assert!(likes(true, "", "xterm") && likes(true, "", ""));
+        assert!(!likes(false, "", "xterm") && !likes(true, "1", "xterm") && !likes(true, "", "dumb"));
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!((counted(0, "event"), counted(1, "event")), ("0 events".to_owned(), "1 event".to_owned()));
+    }
 }

@@ -1,5 +1,8 @@
 //! Runs the program as a person would: with arguments, and what it prints and its exit status to look at.
 
+pub(crate) mod receipts;
+pub(crate) mod running;
+
 use std::process::{Output, Stdio};
 use std::time::Duration;
 

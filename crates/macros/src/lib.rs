@@ -10,15 +10,20 @@ use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
 mod aggregate;
+#[cfg(doctest)]
+mod by_compiler;
 mod command;
 mod data;
 mod event;
+mod family;
 mod input;
 mod keys;
 mod krate;
 mod names;
 mod problems;
 mod query;
+#[cfg(test)]
+mod refusals;
 mod rejection;
 
 /// Implements the trait `Command` for a struct.
@@ -115,6 +120,24 @@ pub fn derive_query(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Event, attributes(event, serde, schemars))]
 pub fn derive_event(input: TokenStream) -> TokenStream {
     finish(event::expand(&parse_macro_input!(input as DeriveInput)))
+}
+
+/// Implements the trait `EventFamily` for an enum with one variant for each event of a family, and makes the enum a parameter
+/// that handlers of a message router take.
+///
+/// A variant holds a payload type of its own (`Started(AgentStarted)`), has named fields, or nothing. Named fields are written
+/// in camel case; `#[serde(…)]` on them is heeded. The name of an event, words between dots, is the `type` in its envelope; its
+/// subject is its name unless another is said, in which `{field}` stands for a field of the variant or of its payload, as one
+/// token.
+///
+/// The trait's page in `headwater-nats-messaging` has an example that runs.
+///
+/// Keys of `#[event(…)]` on the enum: `family` (its name, which consumers are named after; the enum's in kebab case unless
+/// said), `reads` (a pattern that handlers of the whole family read; the events' own unless said), `crate` (the path of
+/// `headwater-nats-messaging`, or of `headwater::messaging`); on a variant: `name`, `subject`.
+#[proc_macro_derive(EventFamily, attributes(event, serde))]
+pub fn derive_event_family(input: TokenStream) -> TokenStream {
+    finish(family::expand(&parse_macro_input!(input as DeriveInput)))
 }
 
 /// Implements the trait `Rejection` for an enum with one variant for each reason.

@@ -5,11 +5,13 @@
 //! - [`request`], [`reply`]: the bodies of calls, to and from the core's types.
 //! - [`signature`]: requests signed with an NKey.
 //! - [`discovery`]: what an instance says about itself (NATS service discovery, health, contract).
+//! - [`backoff`]: pauses between attempts.
 //! - [`connect`]: settings, connections that are looked after, and what can be known of them.
 //! - [`telemetry`]: OpenTelemetry's names, trace contexts, and settings.
 //! - [`event`]: stored events as the journal, the live feed and history replies show them.
 #![deny(missing_docs)]
 
+pub mod backoff;
 pub mod connect;
 pub mod discovery;
 pub mod event;

@@ -119,7 +119,8 @@ pub enum Replay {
 /// acknowledged is delivered again after its time.
 pub struct Subscription {
     /// Messages as they come. Ends after [`Control::stop`], once what was fetched has been handed out; an error says what
-    /// went wrong and whether the stream goes on.
+    /// went wrong and whether the stream goes on. One comes whenever the way was interrupted, also when it is open again at
+    /// once: what was on its way then comes again after its time, and what is new comes before it.
     pub deliveries: BoxStream<'static, Result<Delivery, ConsumeError>>,
     /// What is beneath.
     pub control: Arc<dyn Control>,

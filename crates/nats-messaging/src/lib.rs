@@ -6,6 +6,7 @@
 //! - [`consume`]: the port that durable consumers deliver messages by.
 //! - [`exchange`]: the port of requests and replies.
 //! - [`subject`]: subjects and patterns.
+//! - [`topology`]: streams, consumers and buckets as they are to be, and a server brought in line with it.
 //! - [`memory`]: all three ports in one process.
 //! - [`router`]: handlers by subject.
 #![deny(missing_docs)]
@@ -18,6 +19,7 @@ pub mod message;
 pub mod publish;
 pub mod router;
 pub mod subject;
+pub mod topology;
 
 /// An error of whatever is beneath, as the source of one of ours.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,4 +1,4 @@
-//! Lengths of time as people write them: `"5s"`, `"250ms"`, `"1m30s"`.
+//! Lengths of time as people write them: `"5s"`, `"250ms"`, `"1m30s"`, `"7d"`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,9 +8,9 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A length of time written as a number and a unit, or several of them: `5s`, `250ms`, `1m30s`, `0.5s`.
+/// A length of time written as a number and a unit, or several of them: `5s`, `250ms`, `1m30s`, `0.5s`, `7d`.
 ///
-/// Units are `us`, `ms`, `s`, `m` and `h`. A bare number is refused, because nobody can tell seconds from
+/// Units are `us`, `ms`, `s`, `m`, `h`, `d` (24 hours) and `w` (7 days). A bare number is refused, because nobody can tell seconds from
 /// milliseconds by looking at it.
 ///
 /// ```
@@ -25,10 +25,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct HumanDuration(Duration);
 
 /// What [`HumanDuration`] accepts, as a regular expression.
-const PATTERN: &str = r"^([0-9]{1,9}(\.[0-9]{1,9})?(us|ms|s|m|h))+$";
+const PATTERN: &str = r"^([0-9]{1,9}(\.[0-9]{1,9})?(us|ms|s|m|h|d|w))+$";
 
 /// Longest name first, so that `ms` is not read as `m`.
-const UNITS: [(&str, f64); 5] = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+const UNITS: [(&str, f64); 7] =
+    [("us", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0), ("w", 604_800.0)];
 
 impl HumanDuration {
     /// So many milliseconds.
@@ -64,7 +65,7 @@ impl From<HumanDuration> for Duration {
 
 /// Why a text is not a [`HumanDuration`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is not a duration: write a number and a unit, such as \"5s\", \"250ms\" or \"1m30s\"")]
+#[error("{text:?} is not a duration: write a number and a unit, such as \"5s\", \"250ms\", \"1m30s\" or \"7d\"")]
 pub struct BadDuration {
     text: String,
 }
@@ -139,8 +140,8 @@ impl JsonSchema for HumanDuration {
         json_schema!({
             "type": "string",
             "pattern": PATTERN,
-            "description": "A length of time: a number and a unit (us, ms, s, m, h), or several of them.",
-            "examples": ["5s", "250ms", "1m30s"],
+            "description": "A length of time: a number and a unit (us, ms, s, m, h, d, w), or several of them.",
+            "examples": ["5s", "250ms", "1m30s", "7d"],
         })
     }
 }
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn a_duration_is_read_as_people_write_it() {
         for (text, milliseconds) in
-            [("5s", 5_000), ("250ms", 250), ("1m30s", 90_000), ("0.5s", 500), ("1h", 3_600_000), ("0s", 0)]
+            [("5s", 5_000), ("250ms", 250), ("1m30s", 90_000), ("0.5s", 500), ("1h", 3_600_000), ("0s", 0), ("7d", 604_800_000), ("1w1d", 691_200_000)]
         {
             assert_eq!(text.parse::<HumanDuration>().unwrap(), HumanDuration::from_millis(milliseconds), "{text}");
         }
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_duration_without_a_unit_or_with_an_unknown_one_is_refused() {
-        for text in ["", "5", "s", "5 s", "-1s", "5d", "1e3s", "1.s", ".5s", "1..5s", "5sec", "9999999999s", "٣s"] {
+        for text in ["", "5", "s", "5 s", "-1s", "5y", "1e3s", "1.s", ".5s", "1..5s", "5sec", "9999999999s", "٣s"] {
             let error = text.parse::<HumanDuration>().unwrap_err().to_string();
             assert!(error.contains("is not a duration"), "{text}: {error}");
         }

@@ -44,6 +44,7 @@ mod core;
 mod error;
 mod flush;
 mod handle;
+mod packing;
 mod parcel;
 mod pipeline;
 mod publishing;

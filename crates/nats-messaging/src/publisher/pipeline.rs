@@ -66,18 +66,19 @@ impl Pipeline {
         self.is_closed.load(Ordering::Acquire)
     }
 
-    /// Waits for a place.
-    pub(super) async fn place(&self, subject: &str, deadline: Instant) -> Result<OwnedSemaphorePermit, PublisherError> {
+    /// Waits for a place; none once it is too late.
+    pub(super) async fn place(&self, deadline: Instant) -> Result<Option<OwnedSemaphorePermit>, PublisherError> {
         let place = match Arc::clone(&self.places).try_acquire_owned() {
             Ok(place) => place,
             Err(TryAcquireError::Closed) => return Err(PublisherError::Closed),
             Err(TryAcquireError::NoPermits) => {
-                let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await;
-                let late = place.map_err(|_| PublisherError::NoPlace { subject: subject.to_owned() });
-                late?.map_err(|_| PublisherError::Closed)?
+                let Ok(place) = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await else {
+                    return Ok(None);
+                };
+                place.map_err(|_| PublisherError::Closed)?
             }
         };
-        if self.is_closed() { Err(PublisherError::Closed) } else { Ok(place) }
+        if self.is_closed() { Err(PublisherError::Closed) } else { Ok(Some(place)) }
     }
 
     /// Hands a message over and leaves the rest to the task.

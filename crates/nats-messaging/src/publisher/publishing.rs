@@ -4,20 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::PublisherError;
-use super::core::Core;
 use super::handle::Publisher;
 use super::parcel::Parcel;
 use super::pipeline::Receipt;
-use super::trace;
 use crate::codec::Encode;
-use crate::envelope::{Attributes, Received, WriteError};
-use crate::message::Message;
+use crate::envelope::{Attributes, Received};
 use crate::publish::Published;
 
 /// One message with its options. Awaited, it is published, and the result tells where it is stored;
@@ -154,9 +150,13 @@ impl<'a> Publishing<'a> {
     /// receipt tells, and [`Publisher::flush`].
     pub async fn enqueue(self) -> Result<Receipt, PublisherError> {
         let deadline = self.ends();
-        let place = self.publisher.pipeline().place(&self.subject, deadline).await?;
+        let place = self.publisher.pipeline().place(deadline).await?;
         let publisher = self.publisher;
         let parcel = self.pack(deadline)?;
+        let Some(place) = place else {
+            let subject = parcel.message.subject.clone();
+            return Err(publisher.core().given_up(&parcel, PublisherError::NoPlace { subject }));
+        };
         publisher.pipeline().launch(publisher.core(), parcel, place).await
     }
 
@@ -182,60 +182,6 @@ impl<'a> Publishing<'a> {
             Ok(message) => core.fill(parcel, message, headers),
             Err(source) => Err(core.unwritable(parcel, &subject, attributes.id, source)),
         }
-    }
-}
-
-impl Core {
-    /// Fills in what the message itself does not say.
-    fn begin(&self, subject: &str, attributes: &mut Attributes, deadline: Instant) -> Parcel {
-        let began = Instant::now();
-        if attributes.id.is_empty() {
-            attributes.id = Uuid::now_v7().to_string();
-        }
-        let parent = trace::current().or_else(|| trace::of(attributes));
-        let telemetry = self.telemetry.as_ref();
-        let span = telemetry.and_then(|telemetry| telemetry.begin(subject, attributes, parent.as_ref()));
-        trace::carry(span.as_ref().or(parent.as_ref()), attributes);
-        attributes.source.clone_from(&self.source);
-        if attributes.event_type.is_empty() {
-            attributes.event_type = subject.to_owned();
-        }
-        attributes.time.get_or_insert_with(|| Utc::now().trunc_subsecs(6));
-        attributes.correlation_id.get_or_insert_with(|| attributes.id.clone());
-        if attributes.tenant_id.is_none() {
-            attributes.tenant_id.clone_from(&self.tenant);
-        }
-        let message = Message { subject: self.whole(subject), ..Message::default() };
-        Parcel { message, began, deadline, attempts: 0, maybe_stored: false, backoff: None, span }
-    }
-
-    fn whole(&self, subject: &str) -> String {
-        [&*self.prefix, subject].concat()
-    }
-
-    fn fill(
-        &self,
-        mut parcel: Parcel,
-        message: Message,
-        headers: Vec<(String, String)>,
-    ) -> Result<Parcel, PublisherError> {
-        parcel.message = message;
-        for (name, value) in headers {
-            if parcel.message.headers.get(&name).is_none() {
-                parcel.message.headers.append(name, value);
-            }
-        }
-        if self.max_size == usize::MAX || parcel.message.size() <= self.max_size {
-            return Ok(parcel);
-        }
-        let (subject, size) = (parcel.message.subject.clone(), parcel.message.size());
-        Err(self.given_up(&parcel, PublisherError::TooLarge { subject, size, limit: self.max_size }))
-    }
-
-    fn unwritable(&self, mut parcel: Parcel, subject: &str, id: String, source: WriteError) -> PublisherError {
-        let subject = self.whole(subject);
-        parcel.message = Message::new(subject.as_str(), "").id(id);
-        self.given_up(&parcel, PublisherError::Write { subject, source })
     }
 }
 

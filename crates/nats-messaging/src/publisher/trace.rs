@@ -16,9 +16,9 @@ pub(super) fn of(attributes: &Attributes) -> Option<Context> {
     context::parse(attributes.traceparent.as_deref()?, attributes.tracestate.as_deref()).map(within)
 }
 
-/// Makes the message part of this trace, or of none.
-pub(super) fn carry(trace: Option<&Context>, attributes: &mut Attributes) {
-    let trace = trace.filter(|trace| is_part_of_one(trace));
+/// Makes the message part of the first of these traces that is one, or of none.
+pub(super) fn carry(traces: [Option<&Context>; 2], attributes: &mut Attributes) {
+    let trace = traces.into_iter().flatten().find(|trace| is_part_of_one(trace));
     attributes.traceparent = trace.map(|trace| context::traceparent(trace.span().span_context()));
     let state = trace.map(|trace| trace.span().span_context().trace_state().header());
     // A state that could end the line of a header is none.

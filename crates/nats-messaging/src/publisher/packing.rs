@@ -1,0 +1,73 @@
+//! What a message does not say itself is filled in, and it becomes a parcel.
+
+use chrono::{SubsecRound, Utc};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::core::Core;
+use super::parcel::Parcel;
+use super::{PublisherError, trace};
+use crate::envelope::{Attributes, WriteError};
+use crate::message::Message;
+
+impl Core {
+    /// Fills in what the message itself does not say.
+    pub(super) fn begin(&self, subject: &str, attributes: &mut Attributes, deadline: Instant) -> Parcel {
+        let began = Instant::now();
+        if attributes.id.is_empty() {
+            attributes.id = Uuid::now_v7().to_string();
+        }
+        let parent = trace::current().or_else(|| trace::of(attributes));
+        let telemetry = self.telemetry.as_ref();
+        let span = telemetry.and_then(|telemetry| telemetry.begin(subject, attributes, parent.as_ref()));
+        trace::carry([span.as_ref(), parent.as_ref()], attributes);
+        attributes.source.clone_from(&self.source);
+        if attributes.event_type.is_empty() {
+            attributes.event_type = subject.to_owned();
+        }
+        attributes.time.get_or_insert_with(|| Utc::now().trunc_subsecs(6));
+        attributes.correlation_id.get_or_insert_with(|| attributes.id.clone());
+        if attributes.tenant_id.is_none() {
+            attributes.tenant_id.clone_from(&self.tenant);
+        }
+        let message = Message { subject: self.whole(subject), ..Message::default() };
+        Parcel { message, began, deadline, attempts: 0, maybe_stored: false, backoff: None, span }
+    }
+
+    fn whole(&self, subject: &str) -> String {
+        [&*self.prefix, subject].concat()
+    }
+
+    /// Takes the written message in, with the headers of its sender, unless it is too large.
+    pub(super) fn fill(
+        &self,
+        mut parcel: Parcel,
+        message: Message,
+        headers: Vec<(String, String)>,
+    ) -> Result<Parcel, PublisherError> {
+        parcel.message = message;
+        for (name, value) in headers {
+            if parcel.message.headers.get(&name).is_none() {
+                parcel.message.headers.append(name, value);
+            }
+        }
+        if self.max_size == usize::MAX || parcel.message.size() <= self.max_size {
+            return Ok(parcel);
+        }
+        let (subject, size) = (parcel.message.subject.clone(), parcel.message.size());
+        Err(self.given_up(&parcel, PublisherError::TooLarge { subject, size, limit: self.max_size }))
+    }
+
+    /// Reports that it cannot be written.
+    pub(super) fn unwritable(
+        &self,
+        mut parcel: Parcel,
+        subject: &str,
+        id: String,
+        source: WriteError,
+    ) -> PublisherError {
+        let subject = self.whole(subject);
+        parcel.message = Message::new(subject.as_str(), "").id(id);
+        self.given_up(&parcel, PublisherError::Write { subject, source })
+    }
+}

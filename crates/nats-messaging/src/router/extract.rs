@@ -15,7 +15,8 @@ use crate::message;
 /// Something that a handler takes as a parameter, made from the message and the router's state.
 ///
 /// It is called for each message, right before the handler, and must not block. When it fails the handler is not called: a
-/// request is answered with the failure; an event is tried again when the failure is retryable, and poison otherwise.
+/// request is answered with the failure; an event is poison when the message is to blame (a code below 500 that is not
+/// retryable), and tried again otherwise.
 ///
 /// ```
 /// use headwater_core::Failure;

@@ -164,12 +164,12 @@ fn finish<S>(router: &Router<S>, stream: String, share: &Share, draft: Draft) ->
 
     let of_group = draft.groups.iter().rev().find_map(|group| group.processing.clone());
     let of_stream = of_stream.iter().rev().find_map(|stream| stream.processing.clone());
-    let processing = of_group.or(draft.processing).or(of_stream);
-    Reader {
-        config,
-        processing: processing.unwrap_or_else(|| router.settings.processing.clone()),
-        routes: draft.routes,
+    let said = of_group.or(draft.processing).or(of_stream);
+    let mut processing = said.unwrap_or_else(|| router.settings.processing.clone());
+    if processing.telemetry.is_none() {
+        processing.telemetry.clone_from(&router.settings.telemetry);
     }
+    Reader { config, processing, routes: draft.routes }
 }
 
 /// The stream that carries a pattern: the one that was said, one that was declared, or the one that is found.

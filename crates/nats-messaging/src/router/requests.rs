@@ -33,8 +33,6 @@ const SEND_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Answerer {
     pub(super) targets: Tree<Arc<Target>>,
     pub(super) fallback: Option<Arc<Target>>,
-    /// What is listened to. No pattern covers another; where two take the same subject the first one has it.
-    pub(super) listens: Vec<Pattern>,
     pub(super) common: Arc<Common>,
     pub(super) limits: RequestLimits,
     pub(super) places: Arc<Semaphore>,
@@ -43,7 +41,8 @@ pub(super) struct Answerer {
     pub(super) give_up: CancellationToken,
 }
 
-/// The patterns to listen to, so that every request comes and most come once only.
+/// The patterns to listen to, so that every request comes. All are listened to in one queue group, which gets a request once,
+/// also where two of them take it.
 pub(super) fn to_listen<'a>(patterns: impl Iterator<Item = &'a Pattern> + Clone) -> Vec<Pattern> {
     let covered = |pattern: &Pattern| patterns.clone().any(|other| other != pattern && other.covers(pattern));
     let mut widest: Vec<_> = patterns.clone().filter(|pattern| !covered(pattern)).cloned().collect();
@@ -62,23 +61,18 @@ impl Answerer {
                 next = requests.next() => next,
             };
             match next {
-                Some(request) => self.take(&pattern, request),
+                Some(request) => self.take(request),
                 None => return tracing::error!(%pattern, "requests are no longer listened to: the transport has ended"),
             }
         }
         while let Some(Some(request)) = requests.next().now_or_never() {
-            self.take(&pattern, request);
+            self.take(request);
         }
     }
 
     /// Begins to answer a request, or refuses it. Never waits.
-    fn take(self: &Arc<Self>, came_by: &Pattern, request: Request) {
+    fn take(self: &Arc<Self>, request: Request) {
         let Request { message, reply } = request;
-        // Two patterns that are listened to may take the same subject: it comes twice, and is answered once.
-        let has_it = self.listens.iter().find(|pattern| pattern.matches(&message.subject));
-        if has_it.is_some_and(|pattern| pattern != came_by) {
-            return;
-        }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             tracing::warn!(subject = message.subject, "a request was refused: as many are under way as may");
             let failure = Failure::unavailable("overloaded", "the service has as many requests under way as it may");

@@ -235,7 +235,8 @@ impl<S: Send + Sync + 'static> Router<S> {
         self
     }
 
-    /// Records a span and a duration for each message.
+    /// Records a span and a duration for each message, and the numbers and the health of each consumer whose processing does
+    /// not say otherwise.
     pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
         self.settings.telemetry = Some(telemetry);
         self

@@ -1,0 +1,142 @@
+//! Requests answered, and refused in the protocol's words.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use headwater_core::{Failure, FailureCode};
+use headwater_nats_messaging::BoxError;
+use headwater_nats_messaging::message::Message;
+use headwater_nats_messaging::router::{Context, Payload, Reply, Router, Shutdown, State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Broker, Notes, memory, on_both};
+use crate::support::PATIENCE;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Asked {
+    amount: u64,
+}
+
+on_both!(scenarios:
+    the_most_specific_handler_answers,
+    what_goes_wrong_is_told_in_the_protocols_words,
+    a_request_to_patterns_that_overlap_is_answered_once,
+);
+
+async fn ask<B: Broker>(broker: &B, message: Message) -> Message {
+    broker.request(message, Instant::now() + PATIENCE).await.unwrap()
+}
+
+fn body(message: &Message) -> Value {
+    serde_json::from_slice(&message.body).unwrap()
+}
+
+async fn the_most_specific_handler_answers<B: Broker>(broker: B) {
+    let named = |name: &'static str| {
+        move |context: Context| async move { Reply(json!({ "by": name, "wildcards": context.wildcards() })) }
+    };
+    let unknown = |context: Context| async move { Reply(json!({ "by": "fallback", "at": context.subject() })) };
+    let prices = Router::new().on_message("price.*", named("any")).on_message("price.tea", named("tea"));
+    let router: Router = Router::new().service("answering").nest("ask", prices).listen("ask.>").fallback(unknown);
+    let running = router.start(broker.clone()).await.unwrap();
+    for (subject, expected) in [
+        ("ask.price.tea", json!({ "by": "tea", "wildcards": [] })),
+        ("ask.price.rum", json!({ "by": "any", "wildcards": ["rum"] })),
+        ("ask.other", json!({ "by": "fallback", "at": "ask.other" })),
+    ] {
+        let reply = ask(&broker, Message::new(subject, "")).await;
+        assert_eq!(body(&reply), expected, "{subject}");
+        assert_eq!(reply.headers.get("Content-Type"), Some("application/json"));
+    }
+    assert_eq!(running.shutdown(Duration::from_secs(10)).await, Shutdown::Finished);
+}
+
+async fn what_goes_wrong_is_told_in_the_protocols_words<B: Broker>(broker: B) {
+    async fn handler(Payload(asked): Payload<Asked>) -> Result<Reply<u64>, BoxError> {
+        match asked.amount {
+            0 => Err(Failure::new(FailureCode::CommandRejected, "nothing is for nothing").into()),
+            1 => Err("the password is swordfish".into()),
+            2 => panic!("two is too much"),
+            3 => Ok(Reply(std::future::pending().await)),
+            amount => Ok(Reply(amount)),
+        }
+    }
+    let router: Router = Router::new()
+        .service("refusing")
+        .on_message("wrong.ask", handler)
+        .listen("wrong.>")
+        .request_timeout(Duration::from_millis(200));
+    let running = router.start(broker.clone()).await.unwrap();
+    for (asked, code, number) in [
+        (r#"{"amount":0}"#, "command-rejected", "422"),
+        (r#"{"amount":1}"#, "internal", "500"),
+        (r#"{"amount":2}"#, "internal", "500"),
+        (r#"{"amount":3}"#, "deadline-exceeded", "504"),
+        (r#"{"amount":"swordfish"}"#, "invalid-request", "400"),
+        ("no JSON", "invalid-request", "400"),
+    ] {
+        let reply = ask(&broker, Message::new("wrong.ask", asked)).await;
+        assert_eq!(reply.headers.get("Nats-Service-Error-Code"), Some(number), "{asked}");
+        let told = body(&reply);
+        assert_eq!((&told["success"], &told["error"]["code"]), (&json!(false), &json!(code)), "{asked}");
+        assert!(!told.to_string().contains("swordfish"), "{told}");
+    }
+    let field = body(&ask(&broker, Message::new("wrong.ask", r#"{"amount":"x"}"#)).await);
+    assert_eq!(field["error"]["details"]["field"], "amount", "{field}");
+    let late = Message::new("wrong.ask", r#"{"amount":9}"#).header("Headwater-Deadline", "2020-01-01T00:00:00Z");
+    assert_eq!(body(&ask(&broker, late).await)["error"]["code"], "deadline-exceeded");
+    assert_eq!(body(&ask(&broker, Message::new("wrong.other", "")).await)["error"]["code"], "not-found");
+    assert_eq!(body(&ask(&broker, Message::new("wrong.ask", r#"{"amount":9}"#)).await), json!(9));
+    running.shutdown(Duration::from_secs(10)).await;
+}
+
+async fn a_request_to_patterns_that_overlap_is_answered_once<B: Broker>(broker: B) {
+    let notes = Notes::default();
+    let noting = |name: &'static str| {
+        move |State(notes): State<Notes>| async move {
+            notes.add(name);
+            Reply(name)
+        }
+    };
+    let running = Router::new()
+        .service("once")
+        .on_message("once.*.x", noting("first"))
+        .on_message("once.b.*", noting("second"))
+        .with_state(notes.clone())
+        .start(broker.clone())
+        .await
+        .unwrap();
+    for (subject, by) in [("once.b.x", "second"), ("once.a.x", "first"), ("once.b.y", "second")] {
+        assert_eq!(body(&ask(&broker, Message::new(subject, "")).await), json!(by), "{subject}");
+    }
+    running.shutdown(Duration::from_secs(10)).await;
+    assert_eq!(notes.all(), ["second", "first", "second"]);
+}
+
+#[tokio::test]
+async fn more_requests_than_may_be_under_way_are_refused_as_overloaded() {
+    let (broker, begun) = (memory(), Notes::default());
+    let stuck = |State(begun): State<Notes>| async move {
+        begun.add("");
+        std::future::pending::<()>().await;
+    };
+    let running = Router::new()
+        .service("full")
+        .on_message("full", stuck)
+        .requests_in_flight(NonZeroU32::MIN)
+        .with_state(begun.clone())
+        .start(broker.clone())
+        .await
+        .unwrap();
+    let first = tokio::spawn({
+        let broker = broker.clone();
+        async move { ask(&broker, Message::new("full", "")).await }
+    });
+    begun.wait(1).await;
+    let refused = body(&ask(&broker, Message::new("full", "")).await);
+    assert_eq!(refused["error"]["details"]["reason"], "overloaded", "{refused}");
+    assert_eq!(running.shutdown(Duration::from_millis(50)).await, Shutdown::GaveUp);
+    assert_eq!(body(&first.await.unwrap())["error"]["details"]["reason"], "draining");
+}

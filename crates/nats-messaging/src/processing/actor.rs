@@ -88,7 +88,7 @@ impl Actor {
 
     /// Works until it is told to stop, and brings everything to its end by then.
     pub(super) async fn run(mut self, mut stopped: watch::Receiver<Option<Instant>>) -> ShutdownReport {
-        let mut pulse = every(self.pulse_interval());
+        let mut pulse = self.every_pulse();
         let mut look = every(self.bench.settings.health.interval);
         let mut settle = every(LOOK_WHILE_SETTLING);
         let deadline = loop {
@@ -323,7 +323,7 @@ impl Actor {
     }
 
     /// Tells the server of messages of which it has not heard for half of the time it waits.
-    fn pulse(&mut self) {
+    pub(super) fn pulse(&mut self) {
         let now = Instant::now();
         let Some(then) = now.checked_sub(self.ack_wait() / 2) else { return };
         let unsigned = self.hand.unsigned_since(then);
@@ -343,6 +343,10 @@ impl Actor {
     fn ack_wait(&self) -> Duration {
         let config = &self.opening.config;
         config.backoff.iter().min().copied().unwrap_or(config.ack_wait)
+    }
+
+    pub(super) fn every_pulse(&self) -> Interval {
+        every(self.pulse_interval())
     }
 
     fn pulse_interval(&self) -> Duration {

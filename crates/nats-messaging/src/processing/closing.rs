@@ -51,6 +51,7 @@ impl Actor {
     }
 
     async fn finish(&mut self, given_back: &mut u64) {
+        let mut pulse = self.every_pulse();
         loop {
             // Who waits for another attempt waits elsewhere, and so does who waits for somebody else's messages.
             let which = if self.hand.is_gate_shut() { GiveBack::NotRunning } else { GiveBack::Paused };
@@ -61,7 +62,10 @@ impl Actor {
             if self.hand.is_empty() && !self.has_more_to_come() {
                 return;
             }
-            self.step().await;
+            tokio::select! {
+                _ = pulse.tick() => self.pulse(),
+                () = self.step() => {}
+            }
         }
     }
 }

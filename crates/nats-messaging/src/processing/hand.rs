@@ -240,10 +240,12 @@ impl Hand {
             self.ready.clear();
             self.at_gate.clear();
             self.pauses.clear();
+            let held = &self.held;
+            let is_running = |sequence| held.get(&sequence).is_some_and(|held| held.state == State::Running);
             self.lanes.retain(|_, lane| {
                 lane.waiting.clear();
                 lane.queued = false;
-                lane.current.is_some()
+                lane.current.is_some_and(is_running)
             });
             return going.iter().filter_map(|sequence| self.held.remove(sequence)).collect();
         }

@@ -92,7 +92,8 @@ impl Bench {
                 Err(error) => return self.trouble(job.past, &in_full(&*error)),
             }
         }
-        if self.settings.retry.is_hopeless(delivery.context.deliveries) {
+        let may_be_given_up = !matches!(self.settings.after_last, AfterLast::KeepTrying);
+        if may_be_given_up && self.settings.retry.is_hopeless(delivery.context.deliveries) {
             let reason = format!("delivered {} times and never answered for", delivery.context.deliveries);
             return self.doomed(job, Cause::Unanswered, reason).await;
         }

@@ -43,8 +43,6 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, world: &World) -> Result<Exit, Complaint> {
     let (service, filter) = args.filter.read()?;
-    let stop = signals::stop_requested().map_err(|error| Complaint::because("signals cannot be caught", &error))?;
-    tokio::pin!(stop);
     let from = match (args.since, args.from_sequence) {
         (Some(time), _) => StartFrom::Time(time),
         (None, Some(sequence)) => StartFrom::After(Sequence::new(sequence - 1)),
@@ -56,6 +54,9 @@ pub(super) async fn run(args: Args, world: &World) -> Result<Exit, Complaint> {
         events = events.until_now();
     }
     let mut events = events.await.map_err(|error| unread(&error))?;
+    // From here on Ctrl-C is an end like any other; until here it ends the program as it does others.
+    let stop = signals::stop_requested().map_err(|error| Complaint::because("signals cannot be caught", &error))?;
+    tokio::pin!(stop);
     let mut printer = Printer::new(world, service, args.filter.count);
     while !printer.is_done() {
         let event = tokio::select! {

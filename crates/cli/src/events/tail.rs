@@ -1,6 +1,7 @@
 //! `headwater events tail`: the live feed of committed events.
 
 use futures_util::StreamExt as _;
+use headwater_core::FailureCode;
 use headwater_core::call::{LiveEvent, Transport as _};
 
 use super::Printer;
@@ -29,11 +30,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args, world: &World) -> Result<Exit, Complaint> {
     let (service, filter) = args.filter.read()?;
-    let stop = signals::stop_requested().map_err(|error| Complaint::because("signals cannot be caught", &error))?;
-    tokio::pin!(stop);
     let client = world.client(&service, None).await?;
     let called = Called { service: Some(&service), command_id: None };
     let mut feed = client.live(filter).await.map_err(|error| complaint(error, &called))?;
+    // From here on Ctrl-C is an end like any other; until here it ends the program as it does others.
+    let stop = signals::stop_requested().map_err(|error| Complaint::because("signals cannot be caught", &error))?;
+    tokio::pin!(stop);
     // Standard output holds events and nothing else.
     note(format_args!("following {service}; Ctrl-C ends it"));
     let mut printer = Printer::new(world, service.clone(), args.filter.count);
@@ -45,6 +47,9 @@ pub(super) async fn run(args: Args, world: &World) -> Result<Exit, Complaint> {
         match item {
             Some(LiveEvent::Event(event)) => printer.write(&event)?,
             Some(LiveEvent::Gap) => note("the connection was lost and is back; events in between are missing here"),
+            Some(LiveEvent::Unreadable(failure)) if failure.code == FailureCode::Forbidden => {
+                return Err(Complaint::refused(failure.code.as_str(), failure.message));
+            }
             Some(LiveEvent::Unreadable(failure)) => {
                 note(format_args!("a message on the feed is no event: {}", plain(&failure.message)));
             }

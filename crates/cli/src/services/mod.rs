@@ -109,7 +109,7 @@ async fn gather<T: Answer + 'static>(
     }
     let answers = question.await.map_err(|error| complaint(error, &Called::nothing()))?;
     if answers.malformed > 0 {
-        note(format_args!("{} could not be read and left out", counted(answers.malformed as u64, "answer")));
+        note(format_args!("left out: {} that cannot be read", counted(answers.malformed as u64, "answer")));
     }
     if answers.answers.is_empty() {
         return Err(Complaint::failed("no-responders", asked.missing())

@@ -5,6 +5,7 @@ mod aggregates;
 mod calls;
 mod connecting;
 mod events;
+mod proving;
 mod services;
 mod shell;
 mod support;

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use headwater_testkit::TestServer;
+use futures_util::StreamExt as _;
+use headwater_testkit::{TestServer, known_to_server};
 use serde_json::{Value, json};
 
 use crate::support::receipts::{Receipts, item};
@@ -108,6 +109,28 @@ async fn a_contract_is_shown_whole_or_in_part() {
     assert_eq!(part, whole["aggregates"]["receipt"]["commands"]["add-item"]["request"]);
     let none = receipts.run("services schema receipts /aggregates/invoice").await.refused(1);
     assert!(none.starts_with("refused: not-found: "), "{none}");
+}
+
+#[tokio::test]
+async fn a_service_of_another_kind_is_listed_too_and_plays_no_tricks() {
+    let server = TestServer::start().await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut questions = client.subscribe("$SRV.INFO").await.unwrap();
+    known_to_server(&client).await;
+    let answering = tokio::spawn(async move {
+        let question = questions.next().await.unwrap();
+        let inbox = question.reply.unwrap();
+        let info = json!({ "type": "io.nats.micro.v1.info_response", "name": "clock", "id": "c1", "version": "0.1.0",
+            "description": "tells\u{1b}[2J the time", "metadata": null, "endpoints": null });
+        client.publish(inbox.clone(), "no JSON".into()).await.unwrap();
+        client.publish(inbox, info.to_string().into()).await.unwrap();
+        client.flush().await.unwrap();
+    });
+    let listed = run_at(&server.url(), "services ls --expect 1").await;
+    answering.await.unwrap();
+    assert_eq!(listed.stderr, "left out: 1 answer that cannot be read\n");
+    let listed = listed.done();
+    assert_eq!(cells(listed.lines().nth(1).unwrap()), ["clock", "0.1.0", "1", "0", "tells\\u{1b}[2J the time"]);
 }
 
 #[tokio::test]

@@ -29,6 +29,15 @@ impl Receipts {
 
     /// One more instance, of this version.
     pub(crate) async fn instance(&self, version: &str) -> (RunningService, Connection) {
+        self.instance_with(version, |service| service).await
+    }
+
+    /// One more instance, of this version and with settings of its own.
+    pub(crate) async fn instance_with(
+        &self,
+        version: &str,
+        tune: impl FnOnce(Service) -> Service,
+    ) -> (RunningService, Connection) {
         let connection = Connection::connect(&NatsConfig::new(&self.url())).await.expect("the server is there");
         let config = StoreConfig::new(Name::new(SERVICE).expect("it is a name"));
         let store = JetStreamStore::open(connection.clone(), config).await.expect("the journal can be made");
@@ -36,7 +45,7 @@ impl Receipts {
             .description("Receipts: the worked example of Headwater")
             .aggregate::<Receipt>()
             .store(store);
-        (service.start(connection.clone()).await.expect("the service starts"), connection)
+        (tune(service).start(connection.clone()).await.expect("the service starts"), connection)
     }
 
     pub(crate) fn url(&self) -> String {

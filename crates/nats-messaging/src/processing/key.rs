@@ -19,7 +19,9 @@ use crate::message::Message;
 /// assert_eq!(Key::by(|message| Some(message.body.len().to_string())).of(&placed).as_deref(), Some("0"));
 /// ```
 #[derive(Clone)]
-pub struct Key(Arc<dyn Fn(&Message) -> Option<Arc<str>> + Send + Sync>);
+pub struct Key(Arc<Find>);
+
+type Find = dyn Fn(&Message) -> Option<Arc<str>> + Send + Sync;
 
 impl Key {
     /// A token of the subject, the first one being 0. A subject with fewer tokens has no key.

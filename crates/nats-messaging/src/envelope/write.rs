@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::error::WriteError;
-use super::{Attributes, Envelope, binary, flat, structured};
+use super::error::{EnvelopeError, WriteError};
+use super::{Attributes, Envelope, binary, flat, known, structured};
 use crate::codec::{Codec, CodecError, Encode, essence};
 use crate::message::{Headers, Message};
 use headwater_nats::event::CONTENT_TYPE as CLOUD_EVENTS;
@@ -25,8 +25,12 @@ impl Envelope {
     ) -> Result<Message, WriteError> {
         attributes.check(self)?;
         let content_type = value.content_type(codec);
+        if content_type.chars().any(char::is_control) {
+            return Err(EnvelopeError::new(self, known::DATA_CONTENT_TYPE, "holds a control character").into());
+        }
+        let content_type = if content_type.is_empty() { APPLICATION_JSON } else { &*content_type };
         let data = |body: &mut Vec<u8>| value.encode(codec, body);
-        let (headers, body) = self.write_erased(attributes, &content_type, &data)?;
+        let (headers, body) = self.write_erased(attributes, content_type, &data)?;
         Ok(Message { subject: subject.into(), headers, body })
     }
 

@@ -255,6 +255,17 @@ fn what_cannot_be_said_is_refused_before_it_is_sent() {
     assert_eq!(told.member(), Some("event_id"));
 }
 
+#[test]
+fn a_media_type_that_could_end_a_header_is_refused_and_none_stands_for_json() {
+    for envelope in ALL.into_iter().chain([Envelope::Bare]) {
+        let smuggled = Raw::of_type("text/plain\r\nNats-Rollup: all", "SECRET");
+        let error = envelope.write("a", &full(), &smuggled, &Json).unwrap_err().to_string();
+        assert!(error.ends_with("`datacontenttype` holds a control character"), "{error}");
+        let unsaid = envelope.write("a", &full(), &Raw::of_type("", "[1]"), &Json).unwrap();
+        assert_eq!(Received::read(&unsaid).unwrap().payload::<Vec<u8>>(&Codecs::default()).unwrap(), [1]);
+    }
+}
+
 /// What may be said of a value, without control characters and not empty.
 fn text() -> impl Strategy<Value = String> {
     "\\P{C}{1,12}"

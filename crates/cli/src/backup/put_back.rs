@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use headwater_nats::connect::Interrupted;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -21,6 +22,9 @@ const ON_THEIR_WAY: usize = 8;
 
 /// How long the server may take to build the stream from its archive when it has all of it.
 const TO_BUILD: Duration = Duration::from_secs(600);
+
+/// How long the reason may take when the server has stopped taking parts.
+const REASON_WITHIN: Duration = Duration::from_secs(2);
 
 /// Changes to the configuration that a stream is put back with.
 #[derive(Debug, Default)]
@@ -128,7 +132,7 @@ impl<'a> Sending<'a> {
         let publish = client.publish_with_reply(self.to.clone(), reply, chunk);
         match timeout(self.idle, self.api.connection.guard_to(&self.to, publish)).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Err(headwater_nats::connect::Interrupted::Forbidden { subject, .. })) => {
+            Ok(Err(Interrupted::Forbidden { subject, .. })) => {
                 return Err(ApiProblem::Forbidden { subject });
             }
             _ => return Err(ApiProblem::NoAnswer("a part could not be sent".to_owned())),
@@ -145,32 +149,43 @@ impl<'a> Sending<'a> {
             return Ok(());
         }
         // Too large for the server, or its disk is full: it answers as it would at the end.
-        api::read::<Value>(&answer)
-            .and_then(|_| Err(ApiProblem::NoAnswer("the server ended before everything was sent".to_owned())))
-            .map_err(|problem| match problem {
-                ApiProblem::NoAnswer(_) => ApiProblem::NoAnswer(String::from_utf8_lossy(&answer).into_owned()),
-                refused => refused,
-            })
-    }
-
-    async fn answer(&mut self, limit: Duration) -> Result<Bytes, ApiProblem> {
-        let violations = self.api.connection.guard_to(&self.to, self.answers.next());
-        match timeout(limit, violations).await {
-            Ok(Ok(Some(answer))) if answer.status.is_some_and(|status| status.as_u16() == 503) => {
-                Err(ApiProblem::NoAnswer("the server has given the restore up".to_owned()))
-            }
-            Ok(Ok(Some(answer))) => {
-                let number = answer.subject.rsplit('.').next().and_then(|number| number.parse().ok());
-                match self.under_way.pop_front() == number {
-                    true => Ok(answer.payload),
-                    false => Err(ApiProblem::NoAnswer("an answer came out of its turn".to_owned())),
-                }
-            }
-            Ok(Err(headwater_nats::connect::Interrupted::Forbidden { subject, .. })) => {
-                Err(ApiProblem::Forbidden { subject })
-            }
-            Ok(Ok(None) | Err(_)) => Err(ApiProblem::NoAnswer("the connection to the server was lost".to_owned())),
-            Err(_) => Err(ApiProblem::NoAnswer(format!("the server did not answer within {limit:?}"))),
+        match api::read::<Value>(&answer) {
+            Err(refused @ ApiProblem::Refused { .. }) => Err(refused),
+            _ => Err(ApiProblem::NoAnswer(String::from_utf8_lossy(&answer).into_owned())),
         }
     }
+
+    /// The next answer. One with a body ends the restore, whichever part it is to: the stream, or why there is none.
+    async fn answer(&mut self, limit: Duration) -> Result<Bytes, ApiProblem> {
+        let (mut limit, mut gone) = (limit, false);
+        loop {
+            let next = self.api.connection.guard_to(&self.to, self.answers.next());
+            let answer = match timeout(limit, next).await {
+                Ok(Ok(Some(answer))) => answer,
+                Ok(Err(Interrupted::Forbidden { subject, .. })) => return Err(ApiProblem::Forbidden { subject }),
+                Ok(Ok(None) | Err(_)) => return Err(lost()),
+                Err(_) if gone => {
+                    return Err(ApiProblem::NoAnswer("the server has given the restore up".to_owned()));
+                }
+                Err(_) => return Err(ApiProblem::NoAnswer(format!("the server did not answer within {limit:?}"))),
+            };
+            if answer.status.is_some_and(|status| status.as_u16() == 503) {
+                // Nobody takes parts any more. Why may still be on its way.
+                (limit, gone) = (REASON_WITHIN, true);
+                continue;
+            }
+            if !answer.payload.is_empty() {
+                return Ok(answer.payload);
+            }
+            let number = answer.subject.rsplit('.').next().and_then(|number| number.parse().ok());
+            return match self.under_way.pop_front() == number {
+                true => Ok(answer.payload),
+                false => Err(ApiProblem::NoAnswer("an answer came out of its turn".to_owned())),
+            };
+        }
+    }
+}
+
+fn lost() -> ApiProblem {
+    ApiProblem::NoAnswer("the connection to the server was lost".to_owned())
 }

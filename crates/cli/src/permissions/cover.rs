@@ -121,7 +121,7 @@ mod tests {
         }
     }
 
-    fn user(permissions: serde_json::Value) -> UserInfo {
+    fn user(permissions: &serde_json::Value) -> UserInfo {
         serde_json::from_value(json!({ "user": "ann", "account": "A", "permissions": permissions })).unwrap()
     }
 
@@ -131,13 +131,13 @@ mod tests {
         let client = Rights::client(&service, &Place::of(&NatsConfig::default()));
         assert!(UserInfo::default().lacks(&client).is_empty());
         let all = json!({ "publish": { "allow": ["receipts.>"] }, "subscribe": { "allow": [">"] } });
-        assert!(user(all).lacks(&client).is_empty());
+        assert!(user(&all).lacks(&client).is_empty());
         let denied = json!({ "publish": { "allow": ["receipts.>"], "deny": ["receipts.command.*.void"] } });
-        assert_eq!(user(denied).lacks(&client), ["may not publish to receipts.command.*.* (send commands)"]);
+        assert_eq!(user(&denied).lacks(&client), ["may not publish to receipts.command.*.* (send commands)"]);
         let deaf = json!({ "subscribe": { "allow": ["_INBOX.>", "receipts.events.> readers"] } });
-        assert_eq!(user(deaf).lacks(&client), ["may not subscribe to receipts.events.*.* (live events)"]);
+        assert_eq!(user(&deaf).lacks(&client), ["may not subscribe to receipts.events.*.* (live events)"]);
         let mute = json!({ "publish": { "allow": ["receipts.>", "$JS.API.>", "$KV.>"] } });
         let service = Rights::service(&service, &Place::of(&NatsConfig::default()), true);
-        assert_eq!(user(mute).lacks(&service), ["may not reply (allow_responses)"]);
+        assert_eq!(user(&mute).lacks(&service), ["may not reply (allow_responses)"]);
     }
 }

@@ -166,6 +166,9 @@ impl Rights {
     pub(crate) fn projector(service: &Name, place: &Place, durables: &[Name], buckets: &[String]) -> Self {
         let mut rights = Self::none(Role::Projector, Some(service), place);
         rights.reads(service, place, durables);
+        if !buckets.is_empty() {
+            rights.asks(place, "INFO", "see JetStream's limits, as clients do before they create a bucket");
+        }
         for bucket in buckets {
             let stream = format!("KV_{bucket}");
             rights.stream(place, &stream, true, "look at the read model's bucket", "create the read model's bucket");

@@ -11,6 +11,8 @@ pub(super) fn judge(facts: &Facts, findings: &mut Vec<Finding>) {
         Ok(account) => limits(account, findings),
         // Told with the other permissions.
         Err(ApiProblem::Forbidden { .. }) => {}
+        // Told with the server.
+        Err(_) if facts.server.as_ref().is_some_and(|server| !server.jetstream && server.cluster.is_none()) => {}
         Err(problem) => {
             let finding = Finding::severe("no-jetstream", "account", problem.to_string());
             findings.push(finding.mend("jetstream: enabled in the account's block of the server's configuration"));

@@ -6,9 +6,13 @@ use crate::backup::api::ApiProblem;
 use crate::permissions::rights::Rights;
 
 pub(super) fn judge(facts: &Facts, needed: Option<&Rights>, findings: &mut Vec<Finding>) {
-    let consumers =
-        facts.streams.as_deref().unwrap_or_default().iter().filter_map(|stream| stream.consumers.as_ref().err());
-    let problems = [facts.account.as_ref().err(), facts.streams.as_ref().err()].into_iter().flatten().chain(consumers);
+    let account = facts.account.as_ref().err().filter(|problem| is_forbidden(problem));
+    // Where the account has no JetStream, that was told.
+    let has_jetstream = facts.account.as_ref().err().is_none_or(is_forbidden);
+    let streams = facts.streams.as_ref().err().filter(|_| has_jetstream);
+    let lists = facts.streams.as_deref().unwrap_or_default();
+    let consumers = lists.iter().filter_map(|stream| stream.consumers.as_ref().err());
+    let problems = account.into_iter().chain(streams).chain(consumers);
     for problem in problems {
         match problem {
             ApiProblem::Forbidden { subject } => {
@@ -22,6 +26,10 @@ pub(super) fn judge(facts: &Facts, needed: Option<&Rights>, findings: &mut Vec<F
     if let Some(needed) = needed {
         role(facts, needed, findings);
     }
+}
+
+fn is_forbidden(problem: &ApiProblem) -> bool {
+    matches!(problem, ApiProblem::Forbidden { .. })
 }
 
 fn role(facts: &Facts, needed: &Rights, findings: &mut Vec<Finding>) {

@@ -2,6 +2,7 @@
 
 pub(crate) mod receipts;
 pub(crate) mod running;
+pub(crate) mod security;
 
 use std::process::{Output, Stdio};
 use std::time::Duration;

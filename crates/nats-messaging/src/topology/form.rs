@@ -57,7 +57,7 @@ pub(super) fn consumer(config: &Config, stream: &Config) -> Config {
         default("ack_wait", Some(30 * SECOND));
     }
     default("inactive_threshold", limit("inactive_threshold"));
-    let pulled = !config.get("deliver_subject").is_some_and(|subject| subject.as_str().is_some_and(|s| !s.is_empty()));
+    let pulled = config.get("deliver_subject").and_then(Value::as_str).is_none_or(str::is_empty);
     default("max_waiting", pulled.then_some(512));
     let pinned = config.get("priority_policy").and_then(Value::as_str) == Some("pinned_client");
     default("priority_timeout", pinned.then_some(120 * SECOND));

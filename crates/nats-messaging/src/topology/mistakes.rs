@@ -83,6 +83,11 @@ impl Found {
         self.0.iter().any(|mistake| mistake.place == *place && mistake.field == field)
     }
 
+    /// Whether something was found wrong with a field, wherever.
+    pub(crate) fn has_field(&self, field: &str) -> bool {
+        self.0.iter().any(|mistake| mistake.field == field)
+    }
+
     pub(crate) fn into_result(mut self) -> Result<(), Mistakes> {
         self.0.sort_by(|one, other| one.place.cmp(&other.place));
         if self.0.is_empty() { Ok(()) } else { Err(Mistakes(self.0)) }

@@ -16,7 +16,7 @@ use super::form::Config;
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a question is asked again that nobody answered, as while a leader is elected.
-const ASKED_AGAIN: u32 = 3;
+const ASKED_AGAIN: u32 = 5;
 /// So many pages of a list are read at the most; a page has 256 entries.
 const PAGES: usize = 1_000;
 
@@ -144,10 +144,22 @@ impl<'a> Server<'a> {
         self.ask_once(&format!("STREAM.MSG.DELETE.{stream}"), &request, &doing).await.map(drop)
     }
 
+    /// All entries of a list. One that has no leader now is waited for a little.
     async fn pages(&self, subject: &str, list: &str, doing: &str) -> Result<Vec<Value>, TopologyError> {
+        let mut attempt = 0;
+        loop {
+            match self.pages_once(subject, list, doing).await {
+                Err(error) if error.is_retryable() && attempt < ASKED_AGAIN => pause(attempt).await,
+                entries => return entries,
+            }
+            attempt += 1;
+        }
+    }
+
+    async fn pages_once(&self, subject: &str, list: &str, doing: &str) -> Result<Vec<Value>, TopologyError> {
         let mut entries = Vec::new();
         for _ in 0..PAGES {
-            let answer = self.ask(subject, &json!({ "offset": entries.len() }), doing).await?;
+            let answer = self.ask_once(subject, &json!({ "offset": entries.len() }), doing).await?;
             if answer.get("missing").and_then(Value::as_array).is_some_and(|missing| !missing.is_empty()) {
                 let reason = "some have no leader now, and cannot be read";
                 return Err(TopologyError::Unavailable { doing: doing.to_owned(), source: reason.into() });

@@ -59,7 +59,8 @@ pub(super) fn check(stream: &Stream, found: &mut Found) {
 fn subjects(stream: &Stream, found: &mut Found) {
     let subjects = stream.subjects();
     let has_mirror = stream.config.contains_key("mirror");
-    if subjects.is_empty() && !has_mirror && !stream.config.contains_key("sources") {
+    let is_misread = found.has_field(&stream.field("subjects"));
+    if subjects.is_empty() && !is_misread && !has_mirror && !stream.config.contains_key("sources") {
         let already = stream.places.fields.contains_key("subjects");
         let message = if already {
             "is empty; a stream needs subjects, a mirror or sources"

@@ -20,7 +20,7 @@ use super::Change;
 pub(in crate::topology) fn in_order(
     topology: &Topology,
     live: &BTreeMap<String, LiveStream>,
-    changes: &mut Vec<Change>,
+    changes: &mut [Change],
 ) -> Result<(), String> {
     let wanted: BTreeMap<&str, &Stream> =
         topology.streams.iter().map(|stream| (stream.name.as_str(), stream)).collect();

@@ -19,6 +19,7 @@ mod query;
 mod services;
 mod show;
 mod signals;
+mod topology;
 mod world;
 
 use std::process::ExitCode;

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::permissions;
 use crate::query;
 use crate::services;
+use crate::topology;
 use crate::world::World;
 
 /// Services, commands, events and streams of Headwater, from the shell.
@@ -46,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) connection: ConnectionArguments,
 
     /// Print JSON instead of text: one value, or one on each line where they come one by one. Errors too
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Output")]
     pub(crate) json: bool,
 }
 
@@ -58,6 +59,7 @@ pub(crate) enum Verb {
     Query(Box<query::Args>),
     Events(events::Args),
     Aggregate(Box<aggregate::Args>),
+    Topology(topology::Args),
     Backup(backup::Args),
     Restore(backup::restore::Args),
     Doctor(doctor::Args),
@@ -73,6 +75,7 @@ impl Verb {
             Self::Query(args) => query::run(*args, world).await,
             Self::Events(args) => events::run(args, world).await,
             Self::Aggregate(args) => aggregate::run(*args, world).await,
+            Self::Topology(args) => topology::run(args, world).await,
             Self::Backup(args) => backup::run(args, world).await,
             Self::Restore(args) => backup::restore::run(args, world).await,
             Self::Doctor(args) => doctor::run(args, world).await,

@@ -13,3 +13,4 @@ mod securing;
 mod services;
 mod shell;
 mod support;
+mod topologies;

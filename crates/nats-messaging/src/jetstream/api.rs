@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_nats::Subject;
 use bytes::Bytes;
+use headwater_nats::backoff::Backoff;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -109,7 +110,7 @@ pub(super) async fn persist<T, F>(deadline: Instant, mut attempt: impl FnMut() -
 where
     F: Future<Output = Result<T, Trouble>>,
 {
-    let mut backoff = super::backoff::Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+    let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
     loop {
         let outcome = attempt().await;
         let pause = backoff.next_pause();

@@ -118,7 +118,7 @@ async fn try_ensure(replies: &Replies, config: &ConsumerConfig) -> Result<(), Tr
 async fn send(replies: &Replies, config: &ConsumerConfig, fields: &Fields, action: &str) -> Result<(), Trouble> {
     let mut rest = format!("CONSUMER.CREATE.{}.{}", config.stream, config.durable);
     // With the filter in the subject a user can be held to it by permissions.
-    if let [only] = config.filter_subjects.as_slice() {
+    if let Some(Value::String(only)) = fields.get("filter_subject") {
         rest = format!("{rest}.{only}");
     }
     let request = json!({ "stream_name": config.stream, "config": fields, "action": action });
@@ -144,6 +144,8 @@ fn fields(config: &ConsumerConfig) -> Fields {
         set("inactive_threshold", json!(nanoseconds(threshold)));
     }
     match config.filter_subjects.as_slice() {
+        // The server wants to be told that it is each of all subjects.
+        [] if config.deliver == Deliver::LastPerSubject => set("filter_subject", json!(">")),
         [] => {}
         [only] => set("filter_subject", json!(only)),
         several => set("filter_subjects", json!(several)),

@@ -6,11 +6,11 @@ use std::time::Duration;
 use async_nats::{Subject, Subscriber};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
+use headwater_nats::backoff::Backoff;
 use headwater_nats::connect::Connection;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
-use super::backoff::Backoff;
 use super::replies::{NoAnswer, NotSent, Outgoing};
 use super::{JetStream, translate};
 use crate::BoxError;

@@ -37,6 +37,8 @@ pub(super) struct Line {
     /// Messages asked for that have not come.
     outstanding: u64,
     heard: Instant,
+    /// Whether something was heard since, at a time that nobody has looked at.
+    fresh: bool,
     alarm: Pin<Box<Sleep>>,
 }
 
@@ -79,6 +81,7 @@ impl Line {
             buffer,
             outstanding: 0,
             heard,
+            fresh: false,
             alarm: Box::pin(sleep_until(heard + silence(pulling))),
         };
         line.pull().await?;
@@ -93,7 +96,10 @@ impl Line {
             }
             // What has come is whole, also when the connection has dropped since.
             let message = match self.messages.next().now_or_never() {
-                Some(Some(message)) => message,
+                Some(Some(message)) => {
+                    self.fresh = true;
+                    message
+                }
                 _ => match self.wait().await {
                     Ok(message) => message,
                     Err(end) => return end,
@@ -130,9 +136,22 @@ impl Line {
         self.outstanding = 0;
     }
 
+    /// What had come when the inbox was given up.
+    pub(super) async fn rest(&mut self) -> Option<Message> {
+        loop {
+            let message = timeout(SEND_WITHIN, self.messages.next()).await.ok()??;
+            if let Some(Arrival::Message(message)) = self.look_at(message) {
+                return Some(message);
+            }
+        }
+    }
+
     async fn wait(&mut self) -> Result<Message, Arrival> {
         if self.connection.generation() != self.generation {
             return Err(Arrival::Broken("the client was replaced"));
+        }
+        if std::mem::take(&mut self.fresh) {
+            self.heard = Instant::now();
         }
         loop {
             tokio::select! {

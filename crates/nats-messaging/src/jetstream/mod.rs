@@ -3,7 +3,6 @@
 mod acknowledge;
 mod api;
 mod archive;
-mod backoff;
 mod bucket;
 mod consumer;
 mod desk;

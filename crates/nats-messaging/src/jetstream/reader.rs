@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
+use headwater_nats::backoff::Backoff;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::acknowledge::Teller;
 use super::api::{Trouble, persist};
-use super::backoff::Backoff;
+
 use super::consumer::{self, Pulling, unavailable};
 use super::line::{Arrival, Line};
 use super::place;
@@ -48,8 +49,10 @@ enum Way {
     /// A line that is broken; what has come over it is whole.
     Broken(Box<Line>),
     None,
-    /// Stopped; what the server has sent still comes.
+    /// Stopped; what was asked for still comes.
     Closing(Box<Line>),
+    /// The inbox is given up; what the server has sent by then still comes.
+    GivenUp(Box<Line>),
     Over,
 }
 
@@ -81,7 +84,7 @@ pub(super) async fn open(
     };
     let line = reader.line().await.map_err(|source| unavailable(&config.stream, &config.durable, source))?;
     reader.way = Way::Open(Box::new(line));
-    Ok(Subscription { deliveries: deliveries(reader).boxed(), control })
+    Ok(Subscription { deliveries: deliveries(reader).fuse().boxed(), control })
 }
 
 fn deliveries(reader: Reader) -> impl Stream<Item = Result<Delivery, ConsumeError>> + Send {
@@ -97,6 +100,13 @@ impl Reader {
                     Some(message) => message,
                     None => {
                         self.hang_up().await;
+                        continue;
+                    }
+                },
+                Way::GivenUp(line) => match line.rest().await {
+                    Some(message) => message,
+                    None => {
+                        self.way = Way::Over;
                         continue;
                     }
                 },
@@ -146,6 +156,7 @@ impl Reader {
         };
         if self.told || self.denials > 0 {
             info!(%stream, %consumer, "the consumer delivers again");
+            self.backoff.reset();
             self.told = false;
             self.denials = 0;
         }
@@ -185,6 +196,7 @@ impl Reader {
     fn begin_closing(&mut self) {
         self.way = match std::mem::replace(&mut self.way, Way::Over) {
             Way::Open(line) | Way::Broken(line) | Way::Closing(line) => Way::Closing(line),
+            Way::GivenUp(line) => Way::GivenUp(line),
             Way::None | Way::Over => Way::Over,
         };
     }
@@ -193,7 +205,7 @@ impl Reader {
     async fn hang_up(&mut self) {
         let Way::Closing(mut line) = std::mem::replace(&mut self.way, Way::Over) else { return };
         line.hang_up().await;
-        self.way = Way::Broken(line);
+        self.way = Way::GivenUp(line);
     }
 
     /// Tries once to open another line, after a pause; what there is to tell when it does not work.
@@ -217,7 +229,6 @@ impl Reader {
         };
         match opened {
             Ok(Some(line)) => {
-                self.backoff.reset();
                 self.denials = 0;
                 self.way = Way::Open(Box::new(line));
                 None

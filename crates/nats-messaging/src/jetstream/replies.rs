@@ -105,9 +105,11 @@ impl Replies {
 
     async fn send_when_possible(&self, outgoing: Outgoing) -> Result<Sent, NotSent> {
         let (room, current) = loop {
-            // Until its deadline, which its caller sets.
-            let ready = self.connection.ready(Duration::from_secs(3600)).await;
-            ready.map_err(|down| NotSent::Unavailable(down.into()))?;
+            if !self.connection.is_up() {
+                // Until its deadline, which its caller sets.
+                let ready = self.connection.ready(Duration::from_secs(3_600)).await;
+                ready.map_err(|down| NotSent::Unavailable(down.into()))?;
+            }
             let room = Arc::clone(&self.under_way).acquire_owned().await;
             let room = room.map_err(|closed| NotSent::Unavailable(closed.into()))?;
             if self.connection.is_up() {

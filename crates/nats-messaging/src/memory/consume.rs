@@ -61,7 +61,7 @@ impl MemoryBroker {
             Arc::new(Place { shared: Arc::clone(&self.shared), stream: stream_name.into(), consumer: durable.into() });
         let reading = Reading { control: Arc::new(ReaderControl { place: Arc::clone(&place), id }), news, over: false };
         let control = Arc::clone(&reading.control) as Arc<dyn Control>;
-        Ok(Subscription { deliveries: deliveries(reading).boxed(), control })
+        Ok(Subscription { deliveries: deliveries(reading).fuse().boxed(), control })
     }
 }
 

@@ -135,6 +135,7 @@ struct MemoryReply {
 
 impl Reply for MemoryReply {
     fn send(self: Box<Self>, message: Message) -> BoxFuture<'static, Result<(), RequestError>> {
+        let message = Message { subject: "_INBOX".to_owned(), ..message };
         let sent = match flaw(&message) {
             Some(reason) => Err(RequestError::Refused { subject: message.subject, reason }),
             None => {

@@ -1,0 +1,25 @@
+//! A file for each behaviour; one program, so that it is linked once and what the files share is compiled once.
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
+mod codecs;
+mod conformance;
+mod dead_letters;
+mod envelopes;
+mod faults;
+mod health;
+mod inbox;
+mod jetstream;
+mod memory;
+mod pipelining;
+mod processing;
+mod processing_on_servers;
+mod publisher_telemetry;
+mod publishing;
+mod publishing_on_a_server;
+mod router;
+mod support;
+mod topology_changes;
+mod topology_examples;
+mod topology_files;
+mod topology_server;
+mod topology_support;

@@ -15,7 +15,6 @@ pub(crate) enum Complaint {
     /// Told on standard error.
     Told(Box<Reason>),
     /// Somebody asked it to stop half-way; the exit status is the shell's for that signal.
-    #[allow(dead_code, reason = "told by verbs with work that can be left half done")]
     Stopped(Signal),
     /// Nobody reads its output any more, as after `| head`: nothing is left to tell, and nobody to tell it to.
     Unread,

@@ -16,14 +16,14 @@ use crate::complaint::Complaint;
 #[command(next_help_heading = "Caller")]
 pub(crate) struct CallerArguments {
     /// A bearer token that says who calls; others see command lines, so a variable or a file is safer
-    #[arg(long, value_name = "JWT", env = "HEADWATER_TOKEN", hide_env_values = true, conflicts_with = "sign_with")]
+    #[arg(long, value_name = "JWT", env = "HEADWATER_TOKEN", hide_env_values = true)]
     bearer: Option<String>,
 
     /// A file with such a token; it goes before --bearer
     #[arg(long, value_name = "FILE", conflicts_with = "sign_with")]
     bearer_file: Option<PathBuf>,
 
-    /// Sign each request with the NKey seed in this file
+    /// Sign each request with the NKey seed in this file; it goes before --bearer
     #[arg(long, value_name = "FILE")]
     sign_with: Option<PathBuf>,
 

@@ -10,23 +10,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 #[derive(Debug)]
 pub(crate) struct Progress(ProgressBar);
 
-#[allow(dead_code, reason = "told by verbs with long work")]
 impl Progress {
-    /// Work of `total` pieces, such as `messages`.
-    pub(crate) fn of(total: u64, doing: &str, pieces: &str) -> Self {
-        let line = format!("{{msg}} {{wide_bar}} {{human_pos}}/{{human_len}} {pieces} {{eta}}");
-        Self::drawn(ProgressBar::with_draw_target(Some(total), target()), &line, doing)
-    }
-
     /// Work of `total` bytes.
     pub(crate) fn of_bytes(total: u64, doing: &str) -> Self {
         let line = "{msg} {wide_bar} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}";
         Self::drawn(ProgressBar::with_draw_target(Some(total), target()), line, doing)
-    }
-
-    /// Work of which nobody knows how much it is.
-    pub(crate) fn spinner(doing: &str) -> Self {
-        Self::drawn(ProgressBar::with_draw_target(None, target()), "{spinner} {msg} {human_pos} {elapsed}", doing)
     }
 
     /// Work of which nobody knows how many bytes it is.
@@ -44,19 +32,14 @@ impl Progress {
         Self(bar)
     }
 
-    /// So much more is done.
-    pub(crate) fn advance(&self, pieces: u64) {
-        self.0.inc(pieces);
+    /// So many more bytes are done.
+    pub(crate) fn advance(&self, bytes: u64) {
+        self.0.inc(bytes);
     }
 
-    /// So much is done in all.
-    pub(crate) fn set(&self, pieces: u64) {
-        self.0.set_position(pieces);
-    }
-
-    /// What is being done now.
-    pub(crate) fn doing(&self, doing: &str) {
-        self.0.set_message(doing.to_owned());
+    /// So many bytes are done in all.
+    pub(crate) fn set(&self, bytes: u64) {
+        self.0.set_position(bytes);
     }
 }
 

@@ -29,7 +29,9 @@ async fn a_service_that_asks_who_calls_is_told_by_a_signature() {
     assert_eq!(refused["error"]["code"], "unauthenticated");
     assert!(!with_token.contains("canary"), "{with_token}");
 
-    receipts.run(&format!("{add} {signed}")).await.done();
+    let mut sign = receipts.program(&format!("{add} {signed}"));
+    sign.env("HEADWATER_TOKEN", "canary");
+    finish(sign).await.done();
     let forbidden = receipts.run(&format!("command send receipts receipt finalize order-1 {signed}")).await.refused(1);
     assert!(forbidden.starts_with("refused: forbidden: "), "{forbidden}");
     let shown = receipts.run(&format!("aggregate show receipts receipt order-1 --json {signed}")).await.json();
@@ -47,9 +49,11 @@ async fn a_service_that_asks_who_calls_is_told_by_a_signature() {
 #[tokio::test]
 async fn proofs_that_cannot_be_had_are_told_before_anybody_is_asked() {
     let receipts = Receipts::start(0).await;
-    for (flag, status) in
-        [("--sign-with /nonexistent/seed", 1), ("--bearer-file /nonexistent/jwt", 1), ("--bearer a --sign-with b", 2)]
-    {
+    for (flag, status) in [
+        ("--sign-with /nonexistent/seed", 1),
+        ("--bearer-file /nonexistent/jwt", 1),
+        ("--bearer-file a --sign-with b", 2),
+    ] {
         let told = receipts.run(&format!("aggregate show receipts receipt order-1 {flag}")).await.refused(status);
         assert!(told.contains("/nonexistent/") || status == 2, "{flag}: {told}");
     }

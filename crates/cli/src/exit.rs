@@ -9,7 +9,6 @@ pub(crate) enum Exit {
     /// Exit status 0.
     Done,
     /// It looked, and found that things are not as they should be: exit status 3.
-    #[allow(dead_code, reason = "told by verbs that compare")]
     Drift,
 }
 

@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::api::{Api, check_stream_name};
+use super::api::{Api, ApiProblem, check_stream_name};
 use super::format::{Contents, Counts, StreamContents, counts};
 use super::put_back::{Changes, put_back};
 use super::{compare, inspect};
@@ -21,6 +21,9 @@ use crate::world::World;
 
 /// How long the consumers of a restored stream may take to be there; a replicated one elects a leader for each.
 const CONSUMERS_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a deleted stream may take to be gone.
+const DELETED_WITHIN: Duration = Duration::from_secs(10);
 
 const POLL: Duration = Duration::from_millis(200);
 
@@ -200,8 +203,7 @@ async fn restore_one(
 ) -> Result<(Counts, u64), Complaint> {
     let name = &stream.header.name;
     if replace {
-        let deleted = api.ask::<Value>(&format!("STREAM.DELETE.{name}"), &Value::Null).await;
-        deleted.map_err(|problem| problem.complaint(&format!("the stream {name} cannot be deleted")))?;
+        delete(api, name).await?;
     }
     let progress = Progress::of_bytes(stream.end.bytes, name);
     let made = put_back(api, file, stream, changes, idle, &progress).await?;
@@ -214,6 +216,21 @@ async fn restore_one(
         false => Err(Complaint::failed("incomplete", format!("the stream {name} came back, but {}", wrong.join("; ")))
             .detail("shortcomings", wrong)),
     }
+}
+
+/// Deletes a stream and waits until its name is free: in a cluster that takes a moment longer.
+async fn delete(api: &Api, name: &str) -> Result<(), Complaint> {
+    let doing = format!("the stream {name} cannot be deleted");
+    let fail = |problem: &ApiProblem| problem.complaint(&doing);
+    api.ask::<Value>(&format!("STREAM.DELETE.{name}"), &Value::Null).await.map_err(|problem| fail(&problem))?;
+    let deadline = tokio::time::Instant::now() + DELETED_WITHIN;
+    while api.stream(name).await.map_err(|problem| fail(&problem))?.is_some() {
+        if tokio::time::Instant::now() >= deadline {
+            return Err(Complaint::failed("still-there", format!("{doing}: it is still there")));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+    Ok(())
 }
 
 struct Consumers {

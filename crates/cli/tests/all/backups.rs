@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use futures_util::StreamExt as _;
-use headwater_testkit::{TestServer, known_to_server, wait_until};
+use headwater_testkit::{NatsCluster, TestServer, known_to_server, wait_until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -307,4 +307,30 @@ async fn a_backup_that_is_interrupted_leaves_nothing_behind() {
     let (status, stdout, stderr) = running.end().await;
     assert_eq!((status, stdout.as_str(), stderr.as_str()), (Some(130), "", "stopped half-way\n"));
     assert!(world.files().is_empty());
+}
+
+#[tokio::test]
+async fn a_stream_of_one_server_comes_back_on_three_and_on_one_of_three() {
+    let alone = World::new().await;
+    alone.create("ORDERS", json!({})).await;
+    alone.fill("ORDERS", 300, 400).await;
+    alone.durable("ORDERS", "mailer").await;
+    let file = alone.file("orders.backup").display().to_string();
+    alone.run(&format!("backup ORDERS --to {file}")).await.done();
+
+    let cluster = NatsCluster::start().await.unwrap();
+    let url = cluster.urls().join(",");
+    for (flags, replicas, found) in [("--replicas 3", 3, false), ("--replicas 1 --replace --yes", 1, true)] {
+        let restored = run_at(&url, &format!("--json restore {file} {flags}")).await.json();
+        assert_eq!(
+            (&restored["streams"][0]["messages"], &restored["streams"][0]["consumers"]),
+            (&300.into(), &1.into())
+        );
+        let client = async_nats::connect(cluster.urls()).await.unwrap();
+        let info = client.request("$JS.API.STREAM.INFO.ORDERS", "".into()).await.unwrap();
+        let info: Value = serde_json::from_slice(&info.payload).unwrap();
+        assert_eq!(info["config"]["num_replicas"], replicas, "{info}");
+        let told = run_at(&url, "--json doctor --stream ORDERS").await.json();
+        assert_eq!(told["findings"].to_string().contains("\"replicas\""), found, "{told}");
+    }
 }

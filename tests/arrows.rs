@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "headwater-macros",
             "headwater-nats",
             "headwater-nats-client",
+            "headwater-nats-messaging",
             "headwater-nats-service",
             "headwater-nats-store",
             "headwater-telemetry",
@@ -33,6 +34,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // The demo runs a server of its own, which is the testkit's work.
     ("sample-receipts", &["headwater", "headwater-testkit"]),
+    ("example-agents", &["headwater", "headwater-testkit"]),
 ];
 
 /// What the core must never know, nor anything beneath it.

@@ -350,6 +350,20 @@ fn profiles_stand_behind_what_a_stream_says_itself() {
 }
 
 #[test]
+fn backoff_stands_instead_of_the_ack_wait_of_a_profile_and_the_other_way_round() {
+    let consumer = |profile: &str, own: &str| {
+        let file = format!(
+            "[profiles.mine.consumer]\n{profile}\n{STREAM}[[consumers]]\nname = \"c\"\nstream = \"ORDERS\"\nprofile = \"mine\"\n{own}"
+        );
+        read(&file).unwrap().to_toml()
+    };
+    let backoff = consumer("ack_wait = \"5s\"", "backoff = [\"1s\", \"2s\"]");
+    assert!(backoff.contains("backoff") && !backoff.contains("ack_wait"), "{backoff}");
+    let wait = consumer("backoff = [\"1s\", \"2s\"]", "ack_wait = \"5s\"");
+    assert!(wait.contains("ack_wait = \"5s\"") && !wait.contains("backoff"), "{wait}");
+}
+
+#[test]
 fn configurations_of_the_nats_tool_are_included() {
     let folder = tempfile::tempdir().unwrap();
     let stream = r#"{ "config": { "name": "ORDERS", "subjects": ["orders.>"], "retention": "workqueue", "max_consumers": -1,
@@ -357,7 +371,8 @@ fn configurations_of_the_nats_tool_are_included() {
         "duplicate_window": 120000000000, "sealed": false, "metadata": { "_nats.ver": "2.15.1", "owner": "shop" },
         "compression": "none", "consumer_limits": {} } }"#;
     let consumer = r#"{ "stream_name": "ORDERS", "config": { "durable_name": "work", "ack_policy": "explicit",
-        "deliver_policy": "all", "replay_policy": "instant", "ack_wait": 5000000000, "max_deliver": -1, "num_replicas": 0,
+        "deliver_policy": "all", "replay_policy": "instant", "ack_wait": 5000000000, "backoff": [5000000000, 10000000000],
+        "max_deliver": 5, "num_replicas": 0, "priority_policy": "", "metadata": null,
         "filter_subject": "orders.new" } }"#;
     fs::write(folder.path().join("stream.json"), stream).unwrap();
     fs::write(folder.path().join("consumer.json"), consumer).unwrap();
@@ -372,7 +387,8 @@ fn configurations_of_the_nats_tool_are_included() {
         text,
         "[[streams]]\nname = \"ORDERS\"\nsubjects = [\"orders.>\"]\nretention = \"work-queue\"\nmax_age = \"2h\"\nmax_bytes = \"1MiB\"\n\
          metadata = { owner = \"shop\" }\n\n\
-         [[consumers]]\nname = \"work\"\nstream = \"ORDERS\"\nfilter = [\"orders.new\"]\nack_wait = \"5s\"\n"
+         [[consumers]]\nname = \"work\"\nstream = \"ORDERS\"\nfilter = [\"orders.new\"]\n\
+         max_deliver = 5\nbackoff = [\"5s\", \"10s\"]\n"
     );
 
     fs::write(folder.path().join("stream.json"), stream.replace("\"max_age\": 3600000000000", "\"max_age\":\n \"1h\""))

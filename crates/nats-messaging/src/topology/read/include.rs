@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::topology::catalogue::{Field, Kind};
 use crate::topology::document::{self, Format, Node};
 
@@ -39,6 +41,10 @@ impl Reader<'_> {
             let filters = self.value(Kind::Subjects, filter, &join(path, "filter_subject"), Words::Server);
             fields.config.extend(filters.map(|filters| ("filter_subjects".to_owned(), filters)));
             fields.places.insert("filter_subjects".to_owned(), filter.place.clone());
+        }
+        if fields.config.get("backoff").and_then(Value::as_array).is_some_and(|times| !times.is_empty()) {
+            // The server writes the first of them there too.
+            fields.unset("ack_wait");
         }
         let name = config.get("durable_name").or_else(|| config.get("name")).cloned();
         Included { fields, name, stream: document.get("stream_name").cloned() }

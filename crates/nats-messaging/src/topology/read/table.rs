@@ -38,11 +38,21 @@ pub(super) struct Fields {
 impl Fields {
     /// Takes over what another one sets.
     pub(super) fn set(&mut self, other: Self) {
-        for name in other.config.keys() {
-            self.places.retain(|place, _| place.split('.').next() != Some(name));
+        let says = |name: &str| other.config.contains_key(name);
+        // Of these two the later word counts alone: the one says how long in general, the other how long each time.
+        for (said, unsaid) in [("backoff", "ack_wait"), ("ack_wait", "backoff")] {
+            if says(said) && !says(unsaid) {
+                self.unset(unsaid);
+            }
         }
+        other.config.keys().for_each(|name| self.unset(name));
         self.config.extend(other.config);
         self.places.extend(other.places);
+    }
+
+    pub(super) fn unset(&mut self, name: &str) {
+        self.config.remove(name);
+        self.places.retain(|place, _| place.split('.').next() != Some(name));
     }
 }
 
@@ -65,6 +75,9 @@ impl Reader<'_> {
         for field in fields {
             let key = words.key(field);
             let Some((at, value)) = entries.iter().find(|(own, _)| own.text == key) else { continue };
+            if words == Words::Server && matches!(value.tree, Tree::Null) {
+                continue;
+            }
             read.places.insert(field.wire.to_owned(), at.place.clone());
             note_items(&mut read.places, field, value);
             if let Some(value) = self.value(field.kind, value, &join(path, key), words) {

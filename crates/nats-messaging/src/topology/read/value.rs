@@ -131,6 +131,9 @@ fn pattern(text: &str, words: Words) -> Read {
 
 fn choice(options: &'static [(&'static str, &'static str)], node: &Node, words: Words) -> Read {
     let said = text(node)?;
+    if words == Words::Server && said.is_empty() {
+        return Ok(json!(""));
+    }
     let word = |(ours, wire): &(&'static str, &'static str)| if words == Words::Ours { *ours } else { *wire };
     if let Some((_, wire)) = options.iter().find(|option| word(option) == said) {
         return Ok(json!(wire));

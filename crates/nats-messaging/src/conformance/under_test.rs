@@ -28,14 +28,14 @@ pub trait Streams: Send + Sync + 'static {
 impl Streams for MemoryBroker {
     fn declare(&self, name: String, subjects: Vec<String>, duplicate_window: Duration) -> BoxFuture<'_, ()> {
         let stream = MemoryStream { duplicate_window, ..MemoryStream::new(name, subjects) };
-        if let Err(refused) = MemoryBroker::declare(self, stream) {
+        if let Err(refused) = Self::declare(self, stream) {
             panic!("{refused}");
         }
         ready(()).boxed()
     }
 
     fn delete_consumer(&self, stream: String, consumer: String) -> BoxFuture<'_, ()> {
-        assert!(MemoryBroker::delete_consumer(self, &stream, &consumer), "there is no consumer {consumer}");
+        assert!(Self::delete_consumer(self, &stream, &consumer), "there is no consumer {consumer}");
         ready(()).boxed()
     }
 }

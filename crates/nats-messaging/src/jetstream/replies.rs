@@ -137,7 +137,7 @@ impl Replies {
         match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => NotSent::Refused("it is larger than the server allows".to_owned()),
             PublishErrorKind::InvalidSubject => NotSent::Refused("the subject is not allowed".to_owned()),
-            _ => {
+            PublishErrorKind::Send => {
                 self.connection.report_dead(generation);
                 NotSent::Unavailable(error.into())
             }

@@ -43,7 +43,7 @@ impl Handlers {
         let service = router.service.unwrap_or_default();
         let said: Vec<_> = router.listens.iter().filter_map(|pattern| Pattern::new(pattern).ok()).collect();
         let requests = router.routes.iter().filter(|route| route.kind == Kind::Request);
-        let listens = to_listen(requests.flat_map(|route| &route.patterns).chain(&said));
+        let listens = to_listen(&requests.flat_map(|route| &route.patterns).chain(&said).collect::<Vec<_>>());
         let telemetry = router.settings.telemetry.as_ref();
         let common = Arc::new(Common {
             codecs: router.settings.codecs.unwrap_or_default(),

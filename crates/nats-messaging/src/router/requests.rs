@@ -43,9 +43,10 @@ pub(super) struct Answerer {
 
 /// The patterns to listen to, so that every request comes. All are listened to in one queue group, which gets a request once,
 /// also where two of them take it.
-pub(super) fn to_listen<'a>(patterns: impl Iterator<Item = &'a Pattern> + Clone) -> Vec<Pattern> {
-    let covered = |pattern: &Pattern| patterns.clone().any(|other| other != pattern && other.covers(pattern));
-    let mut widest: Vec<_> = patterns.clone().filter(|pattern| !covered(pattern)).cloned().collect();
+pub(super) fn to_listen(patterns: &[&Pattern]) -> Vec<Pattern> {
+    let covered = |pattern: &Pattern| patterns.iter().any(|other| *other != pattern && other.covers(pattern));
+    let mut widest: Vec<Pattern> =
+        patterns.iter().filter(|pattern| !covered(pattern)).map(|pattern| Pattern::clone(pattern)).collect();
     widest.sort();
     widest.dedup();
     widest
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn what_is_covered_is_not_listened_to_twice() {
         let patterns = ["a.b", "a.*", "a.*", "c.*.x", "c.d.*", "e"].map(|text| Pattern::new(text).unwrap());
-        let listened = to_listen(patterns.iter());
+        let listened = to_listen(&patterns.iter().collect::<Vec<_>>());
         let listened: Vec<_> = listened.iter().map(Pattern::as_str).collect();
         assert_eq!(listened, ["a.*", "c.d.*", "c.*.x", "e"]);
     }

@@ -157,12 +157,27 @@ impl<S: Send + Sync + 'static> Router<S> {
     }
 
     /// Adds the handlers of another router, with all their patterns under a prefix: `on_message("price.*", …)` under `orders`
-    /// is for `orders.price.*`. Event families keep their subjects.
-    pub fn nest(self, prefix: &str, router: Self) -> Self {
-        let routes = router.routes.into_iter();
-        let routes = routes.map(|route| if route.fixed { route } else { route.under(prefix) }).collect();
-        let listens = router.listens.into_iter().map(|pattern| format!("{prefix}.{pattern}")).collect();
-        self.merge(Self { routes, listens, ..router })
+    /// is for `orders.price.*`. Event families and what streams carry stay as they are.
+    pub fn nest(self, prefix: &str, mut router: Self) -> Self {
+        let mut groups: Vec<(Arc<Group>, Arc<Group>)> = Vec::new();
+        let mut nested = |group: Arc<Group>| match groups.iter().find(|(known, _)| Arc::ptr_eq(known, &group)) {
+            Some((_, nested)) => Arc::clone(nested),
+            None => {
+                let nested = Arc::new(group.under(prefix));
+                groups.push((group, Arc::clone(&nested)));
+                nested
+            }
+        };
+        let routes = std::mem::take(&mut router.routes).into_iter().map(|mut route| {
+            if route.fixed {
+                return route;
+            }
+            route.group = route.group.take().map(&mut nested);
+            route.under(prefix)
+        });
+        router.routes = routes.collect();
+        router.listens.iter_mut().for_each(|pattern| *pattern = format!("{prefix}.{pattern}"));
+        self.merge(router)
     }
 
     /// Adds the handlers of another router. What is set for this one as a whole stays as it is.

@@ -103,6 +103,12 @@ impl Group {
         self
     }
 
+    /// The same with what it reads under a prefix.
+    pub(super) fn under(&self, prefix: &str) -> Self {
+        let reads = self.reads.iter().map(|pattern| format!("{prefix}.{pattern}"));
+        Self { reads: reads.collect(), ..self.clone() }
+    }
+
     /// How the group's events are worked on.
     #[must_use]
     pub fn processing(self, processing: Processing) -> Self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use headwater_core::{Failure, FailureCode};
 use headwater_nats_messaging::BoxError;
 use headwater_nats_messaging::message::Message;
-use headwater_nats_messaging::router::{Context, Payload, Reply, Router, Shutdown, State};
+use headwater_nats_messaging::router::{self, AskError, Context, Payload, Reply, Router, Shutdown, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -89,6 +89,11 @@ async fn what_goes_wrong_is_told_in_the_protocols_words<B: Broker>(broker: B) {
     assert_eq!(body(&ask(&broker, late).await)["error"]["code"], "deadline-exceeded");
     assert_eq!(body(&ask(&broker, Message::new("wrong.other", "")).await)["error"]["code"], "not-found");
     assert_eq!(body(&ask(&broker, Message::new("wrong.ask", r#"{"amount":9}"#)).await), json!(9));
+    let deadline = Instant::now() + PATIENCE;
+    let nine: u64 = router::ask(&broker, "wrong.ask", &Asked { amount: 9 }, deadline).await.unwrap();
+    let refused = router::ask::<_, u64>(&broker, "wrong.ask", &Asked { amount: 0 }, deadline).await.unwrap_err();
+    let AskError::Failed(failure) = refused else { panic!("a failure was told, not: {refused}") };
+    assert_eq!((nine, failure.code), (9, FailureCode::CommandRejected));
     running.shutdown(Duration::from_secs(10)).await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use headwater_nats_messaging::router::{Route, Router, StartError, Stream};
+use headwater_nats_messaging::router::{Group, Route, Router, StartError, Stream};
 
 use super::{Broker, memory, on_both};
 
@@ -89,4 +89,20 @@ async fn several_streams_have_settings_of_their_own() {
     let settings: Vec<_> = running.consumers().map(|config| (&*config.durable, config.max_ack_pending)).collect();
     assert_eq!(settings, [("s_agent_all", 9), ("s_workflow_all", 7), ("s_orders_all", 5)]);
     running.shutdown(Duration::from_secs(5)).await;
+}
+
+#[tokio::test]
+async fn what_is_nested_is_read_and_listened_to_under_its_prefix() {
+    let tasks = Router::new().on_event("made", nothing).on_event("done", nothing);
+    let inner = Router::new().group(Group::new("tasks").reads("*"), tasks).on_event("alone", nothing);
+    let router: Router = Router::new().service("s").nest("orders.task", inner);
+    let running = router.start(memory()).await.unwrap();
+    let read: Vec<_> = running.consumers().map(|config| (&*config.durable, config.filter_subjects.join(" "))).collect();
+    let expected = [("s_orders_task_alone", "orders.task.alone"), ("s__tasks", "orders.task.*")];
+    assert_eq!(read, expected.map(|(name, subjects)| (name, subjects.to_owned())));
+    running.shutdown(Duration::from_secs(5)).await;
+
+    let router = Router::new().service("s").nest("a..b", Router::new().on_event("made", nothing));
+    let told = problems(router, memory()).await;
+    assert!(told[0].contains("nest `a..b`"), "{told:?}");
 }

@@ -19,6 +19,8 @@ async fn an_event_is_linked_to_the_span_it_was_sent_in_and_a_request_is_its_chil
     for spans in [ReaderSpans::Link, ReaderSpans::Child] {
         let exporter = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+        // The exporter forgets everything when the last one who holds its provider is gone.
+        let _provider = provider.clone();
         let telemetry = Telemetry::default().metrics(false).reader_spans(spans).tracer_provider(provider);
         let (broker, notes) = (memory(), Notes::default());
         let handler = |State(notes): State<Notes>| async move { notes.add("") };

@@ -99,6 +99,10 @@
 //! | [`call`], [`description`], [`schema`] | what is beneath: calls and transports, descriptions, JSON Schemas |
 #![cfg_attr(feature = "nats", doc = "| [`service`] | a service on NATS |")]
 #![cfg_attr(feature = "nats", doc = "| [`nats`] | connecting, and the wire protocol |")]
+#![cfg_attr(
+    feature = "messaging",
+    doc = "| [`messaging`] | publishers, durable consumers, routers, dead letters, declared streams |"
+)]
 #![cfg_attr(feature = "telemetry", doc = "| [`telemetry`] | OpenTelemetry's SDK set up for a program |")]
 //!
 //! # Features
@@ -107,6 +111,7 @@
 //! |---|---|---|
 //! | `macros` | the derives and `#[aggregate(…)]` | on |
 //! | `nats` | `service`, `nats`, and the NATS parts of `client` and `store` | on |
+//! | `messaging` | `messaging`: messages that are no aggregate's journal | off |
 //! | `telemetry` | `telemetry`: OpenTelemetry's SDK set up for a program | off |
 #![deny(missing_docs)]
 
@@ -124,6 +129,8 @@ pub use headwater_core::{call, description, dispatch, evolution, scenario, schem
 pub use headwater_macros::{Command, Event, Query, Rejection, aggregate};
 #[cfg(feature = "nats")]
 pub use headwater_nats as nats;
+#[cfg(feature = "messaging")]
+pub use headwater_nats_messaging as messaging;
 #[cfg(feature = "nats")]
 pub use headwater_nats_service as service;
 #[cfg(feature = "telemetry")]

@@ -1,6 +1,5 @@
 //! Who waits for which answer, over one client, and the task that hands the answers out.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,12 +31,22 @@ pub(super) struct Desk {
     _task: DropGuard,
 }
 
-/// The open places, by number. Answers come nearly in order, so this is a window that moves along.
+/// The open places. Each is used again, and the number of an answer tells for which time it is meant.
 #[derive(Debug, Default)]
 struct Book {
-    first: u64,
-    places: VecDeque<Option<Open>>,
+    places: Vec<Place>,
+    free: Vec<usize>,
 }
+
+#[derive(Debug, Default)]
+struct Place {
+    /// How often it was used before.
+    round: u64,
+    open: Option<Open>,
+}
+
+/// The bits of a number that tell the place; the others are the round.
+const PLACE_BITS: u32 = 24;
 
 #[derive(Debug)]
 struct Open {
@@ -74,10 +83,7 @@ impl Desk {
     /// Takes a place for the answer to what goes to `subject`.
     pub(super) fn expect(self: &Arc<Self>, subject: Subject) -> Waiting {
         let (sender, answer) = oneshot::channel();
-        let mut book = self.book();
-        let number = book.first + book.places.len() as u64;
-        book.places.push_back(Some(Open { subject, answer: sender }));
-        drop(book);
+        let number = self.book().put(Open { subject, answer: sender });
         Waiting { desk: Arc::clone(self), number, answer }
     }
 
@@ -108,24 +114,31 @@ impl Desk {
 }
 
 impl Book {
+    fn put(&mut self, open: Open) -> u64 {
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place::default());
+            self.places.len() - 1
+        });
+        let place = &mut self.places[at];
+        place.open = Some(open);
+        (place.round << PLACE_BITS) | at as u64
+    }
+
+    /// None when the answer comes too late, or for the second time.
     fn take(&mut self, number: u64) -> Option<Open> {
-        let place = usize::try_from(number.checked_sub(self.first)?).ok()?;
-        let open = self.places.get_mut(place)?.take();
-        self.close_up();
-        open
+        let at = usize::try_from(number & ((1 << PLACE_BITS) - 1)).ok()?;
+        let place = self.places.get_mut(at).filter(|place| place.round == number >> PLACE_BITS)?;
+        let open = place.open.take()?;
+        place.round += 1;
+        self.free.push(at);
+        Some(open)
     }
 
     fn take_all(&mut self, which: impl Fn(&Open) -> bool) -> Vec<Open> {
-        let taken = self.places.iter_mut().filter_map(|place| place.take_if(|open| which(open))).collect();
-        self.close_up();
-        taken
-    }
-
-    fn close_up(&mut self) {
-        while matches!(self.places.front(), Some(None)) {
-            self.places.pop_front();
-            self.first += 1;
-        }
+        let meant = |place: &Place| place.open.as_ref().is_some_and(&which);
+        let numbered = self.places.iter().enumerate().filter(|(_, place)| meant(place));
+        let numbers: Vec<u64> = numbered.map(|(at, place)| (place.round << PLACE_BITS) | at as u64).collect();
+        numbers.into_iter().filter_map(|number| self.take(number)).collect()
     }
 }
 
@@ -214,5 +227,39 @@ async fn forbidden(violations: &mut broadcast::Receiver<PermissionViolation>) ->
             // Nobody will tell; the deadline decides.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(subject: &'static str) -> Open {
+        Open { subject: Subject::from_static(subject), answer: oneshot::channel().0 }
+    }
+
+    #[test]
+    fn a_place_is_used_again_and_an_answer_that_comes_too_late_is_nobodys() {
+        let mut book = Book::default();
+        let (first, second) = (book.put(open("a")), book.put(open("b")));
+        assert_eq!(book.take(first).unwrap().subject.as_str(), "a");
+        let third = book.put(open("c"));
+        assert_eq!(book.places.len(), 2, "the first one's place is taken by the third");
+        assert!(book.take(first).is_none() && third != first);
+        assert_eq!(book.take(second).unwrap().subject.as_str(), "b");
+        assert_eq!(book.take(third).unwrap().subject.as_str(), "c");
+        assert!(book.take(u64::MAX).is_none());
+    }
+
+    #[test]
+    fn all_that_wait_for_a_subject_are_found() {
+        let mut book = Book::default();
+        let other = book.put(open("b"));
+        for _ in 0..3 {
+            book.put(open("a"));
+        }
+        assert_eq!(book.take_all(|open| &*open.subject == "a").len(), 3);
+        assert!(book.take_all(|open| &*open.subject == "a").is_empty());
+        assert!(book.take(other).is_some());
     }
 }

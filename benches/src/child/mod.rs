@@ -4,9 +4,11 @@
 //! it has begun, and may say a line of JSON about its run before it ends.
 
 mod by_hand;
+mod consuming;
 mod echo;
 mod features;
 mod ours;
+mod publishing;
 mod reader;
 
 use std::io::{Read, Write};
@@ -18,8 +20,10 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 pub(crate) use by_hand::{ByHand, Loading};
+pub(crate) use consuming::{Consuming, ConsumingSaid, Note};
 pub(crate) use features::{Features, SECRET, TOKEN};
 pub(crate) use ours::Ours;
+pub(crate) use publishing::{Publishing, PublishingSaid};
 pub(crate) use reader::{Reader, ReaderSaid};
 
 use crate::{Fallible, report};
@@ -37,6 +41,10 @@ pub(crate) enum Role {
     ByHand(ByHand),
     /// Reads the journal from its first event to its last, then ends.
     Reader(Reader),
+    /// Publishes messages to a stream, then ends.
+    Publishing(Publishing),
+    /// Reads messages of a stream through a durable consumer, then ends.
+    Consuming(Consuming),
     /// Answers every `get` with the same bytes.
     Echo {
         url: String,
@@ -56,6 +64,8 @@ pub(crate) async fn play(role: Result<Role, serde_json::Error>) -> ExitCode {
         Ok(Role::Ours(ours)) => ours.run().await,
         Ok(Role::ByHand(by_hand)) => by_hand.run().await,
         Ok(Role::Reader(reader)) => reader.run().await.and_then(|said| Ok(serde_json::to_value(said)?)),
+        Ok(Role::Publishing(publishing)) => publishing.run().await.and_then(|said| Ok(serde_json::to_value(said)?)),
+        Ok(Role::Consuming(consuming)) => consuming.run().await.and_then(|said| Ok(serde_json::to_value(said)?)),
         Ok(Role::Echo { url, service, reply }) => echo::run(&url, &service, &reply).await,
         Err(error) => Err(error.into()),
     };

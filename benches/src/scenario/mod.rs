@@ -3,6 +3,7 @@
 mod cluster;
 mod cold_load;
 mod commands;
+mod consume;
 mod features;
 mod get;
 mod hot;
@@ -10,6 +11,7 @@ mod memory;
 mod mixed;
 mod one_event;
 mod overload;
+mod publish;
 mod read;
 mod snapshot_load;
 mod sync_always;
@@ -56,6 +58,10 @@ pub(crate) enum ScenarioName {
     Cluster,
     /// Ten times the load that the service sustains, against that load.
     Overload,
+    /// Messages published with a window of acknowledgements, against such a loop by hand.
+    Publish,
+    /// Messages read through a durable consumer and acknowledged one by one, against a bare pull consumer.
+    Consume,
 }
 
 impl ScenarioName {
@@ -79,6 +85,8 @@ impl ScenarioName {
             Self::Memory => memory::run(effort).await,
             Self::Cluster => cluster::run(effort).await,
             Self::Overload => overload::run(effort).await,
+            Self::Publish => publish::run(effort).await,
+            Self::Consume => consume::run(effort).await,
         }
     }
 

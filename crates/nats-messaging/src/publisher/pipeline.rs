@@ -27,14 +27,10 @@ pub(super) struct Pipeline {
     untold: Arc<Untold>,
     is_closed: AtomicBool,
     /// To the task that waits for acknowledgements, which is there from the first message on. No more wait in it than there are
-    /// places. Once all handles of the publisher are gone it ends with the last message under way.
-    line: OnceLock<UnboundedSender<Order>>,
+    /// places. Once all handles of the publisher are gone, or nothing has come down the line instead of a message, it ends with
+    /// the last message under way.
+    line: OnceLock<UnboundedSender<Option<Flight>>>,
     task: Mutex<Option<JoinHandle<()>>>,
-}
-
-enum Order {
-    Follow(Flight),
-    Stop,
 }
 
 /// A message that was handed over.
@@ -97,14 +93,14 @@ impl Pipeline {
         self.under_way.fetch_add(1, Ordering::Relaxed);
         let line = self.line.get_or_init(|| self.start(core));
         // Where there is no task any more, its runtime having ended, the receipt says so.
-        let _ = line.send(Order::Follow(Flight { parcel, acknowledgement, place, told }));
+        let _ = line.send(Some(Flight { parcel, acknowledgement, place, told }));
         Ok(Receipt { id, result })
     }
 
-    fn start(&self, core: &Arc<Core>) -> UnboundedSender<Order> {
-        let (line, orders) = unbounded_channel();
+    fn start(&self, core: &Arc<Core>) -> UnboundedSender<Option<Flight>> {
+        let (line, launched) = unbounded_channel();
         let (under_way, untold) = (Arc::clone(&self.under_way), Arc::clone(&self.untold));
-        let task = tokio::spawn(look_after(Watch { core: Arc::clone(core), under_way, untold }, orders));
+        let task = tokio::spawn(look_after(Watch { core: Arc::clone(core), under_way, untold }, launched));
         *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
         line
     }
@@ -121,7 +117,7 @@ impl Pipeline {
         let flushed = self.flush().await;
         self.places.close();
         if let Some(line) = self.line.get() {
-            let _ = line.send(Order::Stop);
+            let _ = line.send(None);
         }
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(task) = task {
@@ -140,15 +136,15 @@ struct Watch {
     untold: Arc<Untold>,
 }
 
-async fn look_after(watch: Watch, mut orders: UnboundedReceiver<Order>) {
+async fn look_after(watch: Watch, mut launched: UnboundedReceiver<Option<Flight>>) {
     let (mut flights, mut open) = (FuturesUnordered::new(), true);
     loop {
         tokio::select! {
             biased;
             Some(()) = flights.next(), if !flights.is_empty() => {}
-            order = orders.recv(), if open => match order {
-                Some(Order::Follow(flight)) => flights.push(follow(watch.clone(), flight)),
-                Some(Order::Stop) | None => open = false,
+            flight = launched.recv(), if open => match flight.flatten() {
+                Some(flight) => flights.push(follow(watch.clone(), flight)),
+                None => open = false,
             },
             else => return,
         }

@@ -46,6 +46,16 @@ impl Context {
         Self::new(Source::Request(Arc::new(message)), Arc::default())
     }
 
+    /// An event whose payload may be in these formats.
+    pub(super) fn event(delivery: Arc<Delivery>, codecs: &Arc<Codecs>) -> Self {
+        Self::new(Source::Event(delivery), Arc::clone(codecs))
+    }
+
+    /// A request whose payload may be in these formats.
+    pub(super) fn request(message: Message, codecs: &Arc<Codecs>) -> Self {
+        Self::new(Source::Request(Arc::new(message)), Arc::clone(codecs))
+    }
+
     fn new(source: Source, codecs: Arc<Codecs>) -> Self {
         Self { source, opened: Arc::new(Opened::new(codecs)), pattern: None, extensions: Vec::new() }
     }

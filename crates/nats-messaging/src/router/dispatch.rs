@@ -60,7 +60,7 @@ pub(super) struct Dispatcher {
 
 impl EventHandler for Dispatcher {
     fn handle(&self, delivery: Arc<Delivery>) -> BoxFuture<'static, Outcome> {
-        let context = Context::of_event(delivery).with_codecs(Arc::clone(&self.common.codecs));
+        let context = Context::event(delivery, &self.common.codecs);
         // Nearly always one handler has the message: no list is made for it.
         let (mut first, mut others) = (None, Vec::new());
         self.targets.each(context.subject(), &mut |target: &Arc<Target>| match &first {

@@ -93,7 +93,7 @@ impl Answerer {
             return Err(Failure::not_found("the service does not answer requests of this subject"));
         };
         let limit = self.time_for(&message)?;
-        let context = Context::of_request(message).with_codecs(Arc::clone(&self.common.codecs));
+        let context = Context::request(message, &self.common.codecs);
         let began = Instant::now();
         let telemetry = self.common.telemetry.as_ref();
         let span = telemetry.and_then(|telemetry| telemetry.request(&context, target.template()));

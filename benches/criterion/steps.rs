@@ -1,6 +1,9 @@
 //! The steps of a command's way that cost processor time, each by itself: shared by the two programs that time them and
 //! count their allocations.
 
+mod publishing;
+mod routing;
+
 use std::hint::black_box;
 use std::sync::Arc;
 
@@ -132,6 +135,8 @@ pub(crate) fn all() -> Vec<Step> {
     steps.extend(journal(&example));
     steps.extend(replies(&example));
     steps.push(whole(&example));
+    steps.extend(routing::steps());
+    steps.extend(publishing::steps());
     steps
 }
 

@@ -175,15 +175,20 @@ impl Topology {
     pub async fn destroy(&self, connection: &Connection) -> Result<Vec<Done>, TopologyError> {
         let server = Server::new(connection);
         let mut lease = Lease::take(&server).await?;
+        let done = self.destroy_with(&server, &mut lease).await;
+        lease.give_back().await;
+        done
+    }
+
+    async fn destroy_with(&self, server: &Server<'_>, lease: &mut Lease<'_>) -> Result<Vec<Done>, TopologyError> {
         let mut done = Vec::new();
         for stream in self.streams.iter().rev() {
             lease.renew().await?;
             let target = Target::stream(&stream.name);
-            if delete(&server, &target).await? {
+            if delete(server, &target).await? {
                 done.push(Done { target, action: Action::Delete });
             }
         }
-        lease.give_back().await;
         Ok(done)
     }
 }

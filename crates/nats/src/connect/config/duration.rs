@@ -152,9 +152,16 @@ mod tests {
 
     #[test]
     fn a_duration_is_read_as_people_write_it() {
-        for (text, milliseconds) in
-            [("5s", 5_000), ("250ms", 250), ("1m30s", 90_000), ("0.5s", 500), ("1h", 3_600_000), ("0s", 0), ("7d", 604_800_000), ("1w1d", 691_200_000)]
-        {
+        for (text, milliseconds) in [
+            ("5s", 5_000),
+            ("250ms", 250),
+            ("1m30s", 90_000),
+            ("0.5s", 500),
+            ("1h", 3_600_000),
+            ("0s", 0),
+            ("7d", 604_800_000),
+            ("1w1d", 691_200_000),
+        ] {
             assert_eq!(text.parse::<HumanDuration>().unwrap(), HumanDuration::from_millis(milliseconds), "{text}");
         }
         assert_eq!("1500us".parse::<HumanDuration>().unwrap().get(), Duration::from_micros(1_500));

@@ -138,7 +138,7 @@ impl DeadLetters {
 /// Where a letter is, in the order in which letters are redriven.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
-    origin: u64,
+    pub(super) origin: u64,
     sequence: u64,
     pub(super) place: u64,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::letter::{Cause, Letter};
+use super::letter::Letter;
 use super::{DeadLetters, LetterError};
 use crate::bucket::{Bucket, BucketError, digest};
 
@@ -93,31 +93,44 @@ impl Parking {
 }
 
 impl DeadLetters {
-    /// Parks the key of a message that is about to go to the dead letters, when that was asked for.
+    /// Parks the key of a message that is about to go to the dead letters, when that was asked for, so that nothing of its key
+    /// is begun any more.
     pub(crate) async fn park_key_of(&self, letter: &Letter) -> Result<(), LetterError> {
-        let (Some(parking), Some(key)) = (&self.parking, &letter.key) else { return Ok(()) };
-        if letter.cause == Cause::Parked {
-            return Ok(());
+        if let Some((parking, parked)) = self.parking_of(letter) {
+            // Where it is parked already, this one waits for its turn like the others.
+            parking.begin(&parked).await?;
         }
-        let parked = Parked {
-            stream: letter.stream.clone(),
-            consumer: letter.consumer.clone(),
-            key: key.clone(),
-            behind: letter.origin,
-            ..Parked::default()
-        };
+        Ok(())
+    }
+
+    /// Notes with a key that the letter of one of its messages is stored, so that whoever releases the key at that moment sees
+    /// it or is refused; where the key was released before that, it is parked again. Of one that was redriven it is noted that
+    /// it has died again: the next release begins with it.
+    pub(crate) async fn note_letter(&self, letter: &Letter) -> Result<(), LetterError> {
+        let Some((parking, parked)) = self.parking_of(letter) else { return Ok(()) };
         let died = if letter.redriven > 0 { letter.sequence } else { 0 };
+        let known = (parked.stream.as_str(), parked.consumer.as_str(), parked.key.as_str());
+        let note = |parked: &mut Parked| {
+            parked.waiting += 1;
+            parked.died = parked.died.max(died);
+        };
         for _ in 0..TRIES {
-            if parking.begin(&parked).await? {
-                return Ok(());
-            }
-            let known = (letter.stream.as_str(), letter.consumer.as_str(), key.as_str());
-            // Whoever releases the key learns that this one has died again.
-            if parking.change(known, |parked| parked.died = parked.died.max(died)).await? {
+            if parking.change(known, note).await? || parking.begin(&parked).await? {
                 return Ok(());
             }
         }
         Err(BucketError::Unavailable(format!("others were faster {TRIES} times").into()).into())
+    }
+
+    fn parking_of(&self, letter: &Letter) -> Option<(&Parking, Parked)> {
+        let parked = Parked {
+            stream: letter.stream.clone(),
+            consumer: letter.consumer.clone(),
+            key: letter.key.clone()?,
+            behind: letter.origin,
+            ..Parked::default()
+        };
+        Some((self.parking.as_ref()?, parked))
     }
 
     /// The first place of the message that a key waits behind; none when the key is not parked.

@@ -15,6 +15,10 @@ const FIRST_LOOK: Duration = Duration::from_millis(5);
 /// The longest one.
 const LONGEST_LOOK: Duration = Duration::from_millis(250);
 
+/// How long the letter of the message that all others wait behind is waited for, where it is missing: the process that parked the
+/// key may have ended before it stored the letter, and the message comes again.
+const FIRST_ONE_WITHIN: Duration = Duration::from_secs(60);
+
 /// How releasing a key ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -41,7 +45,8 @@ impl DeadLetters {
     /// left; then the key is not parked any more. It needs a processor at work: that is who handles them.
     ///
     /// Messages of the key that come in the meantime go to the dead letters as well and have their turn. Where they come faster
-    /// than they are handled one at a time, this ends when its time is up.
+    /// than they are handled one at a time, this ends when its time is up. When the letter of the message that the others wait
+    /// behind is missing, it is waited for, a minute at most: the process that gave it up may have ended just then.
     ///
     /// # Errors
     ///
@@ -56,6 +61,7 @@ impl DeadLetters {
         let deadline = Instant::now() + within;
         let Some(parking) = &self.parking else { return Ok(Release::Released { redriven: 0 }) };
         let all = Selection::of(stream, consumer).key(key).limit(usize::MAX);
+        let first_one_until = (Instant::now() + FIRST_ONE_WITHIN).min(deadline);
         let mut redriven = 0;
         let mut waiting = VecDeque::new();
         loop {
@@ -84,6 +90,12 @@ impl DeadLetters {
             };
             if Instant::now() >= deadline {
                 return Ok(Release::CutShort { redriven });
+            }
+            let is_missing = parked.redriven == 0 && first.origin > parked.behind;
+            if is_missing && Instant::now() < first_one_until {
+                waiting.clear();
+                sleep(LONGEST_LOOK).await;
+                continue;
             }
             let Some(letter) = self.at(&all, first.place).await? else { continue };
             let published = self.publish(letter.letter.again(false)).await?;

@@ -15,7 +15,7 @@ use super::stats::Counters;
 use super::telemetry::ProcessTelemetry;
 use crate::BoxError;
 use crate::consume::{AckError, Delivery};
-use crate::dead_letter::{Cause, Letter, Redriven, one_line};
+use crate::dead_letter::{Cause, DeadLetters, Letter, LetterError, Redriven, one_line};
 use crate::router::handler::{EventHandler, Outcome};
 
 /// How long one answer to the server may take to be handed over.
@@ -190,10 +190,7 @@ impl Bench {
             }
             AfterLast::DeadLetter(letters) => {
                 let letter = self.letter(&job, &delivery, &doom);
-                let kept = match letters.park_key_of(&letter).await {
-                    Ok(()) => letters.keep(&letter).await.map(drop).map_err(BoxError::from),
-                    Err(error) => Err(error.into()),
-                };
+                let kept = keep(letters, &letter).await;
                 match kept {
                     Ok(()) => {
                         warn!(
@@ -203,7 +200,7 @@ impl Bench {
                         Counters::add(&self.counters.dead_letters);
                         self.finish(&job, delivery.term(doom.reason)).await
                     }
-                    Err(error) => self.not_kept(job, &in_full(&*error)).await,
+                    Err(error) => self.not_kept(job, &in_full(&error)).await,
                 }
             }
         }
@@ -330,6 +327,13 @@ impl Bench {
         );
         Ended::Again(pause, past)
     }
+}
+
+/// Parks the key, so that nothing overtakes the message, stores the letter, and notes that with the key.
+async fn keep(letters: &DeadLetters, letter: &Letter) -> Result<(), LetterError> {
+    letters.park_key_of(letter).await?;
+    letters.keep(letter).await?;
+    letters.note_letter(letter).await
 }
 
 /// The delivery as the handler sees it: attempts in this process count as deliveries.

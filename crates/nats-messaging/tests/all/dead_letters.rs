@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use headwater_nats_messaging::archive::Archive;
 use headwater_nats_messaging::bucket::{BucketLimits, MemoryBucket};
-use headwater_nats_messaging::consume::{ConsumeError, Delivery};
+use headwater_nats_messaging::consume::{ConsumeError, ConsumerConfig, Delivery};
 use headwater_nats_messaging::dead_letter::{Cause, DeadLetters, Redriven, Release, Selection, header};
+use headwater_nats_messaging::health::HealthSettings;
 use headwater_nats_messaging::memory::MemoryBroker;
 use headwater_nats_messaging::message::Message;
 use headwater_nats_messaging::processing::{Key, Processing, Processor, Retry};
 use headwater_nats_messaging::router::handler::{EventHandler, Outcome};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use crate::support::working::{
     Function, Notes, body, broker, info, mailer, noting, poison, quick, retry, start, store, store_all, until,
@@ -318,6 +321,96 @@ async fn something_else_among_the_dead_letters_is_left_alone() {
     assert!(letters(&broker).list(&all()).await.unwrap().is_empty());
     assert_eq!(letters(&broker).redrive(&all(), true, SOON).await.unwrap().redriven, 0);
     assert!(broker.next("DEAD".into(), ">".into(), 1).await.unwrap().is_some());
+}
+
+/// A history by chance: messages that die by chance, processors that stop or vanish, releases that break off. How many messages
+/// were redriven.
+async fn chance(seed: u64) -> usize {
+    const KEYS: [&str; 3] = ["a", "b", "c"];
+    const MESSAGES: usize = 40;
+    let mut chance = StdRng::seed_from_u64(seed);
+    let case = Parked::new(&[]);
+    let dying = Arc::new(std::sync::Mutex::new((StdRng::seed_from_u64(seed + 1_000), 0.15)));
+    let start_one = async || {
+        let (notes, dying) = (case.notes.clone(), dying.clone());
+        let handler = Function(move |delivery: Arc<Delivery>| {
+            let (notes, dying) = (notes.clone(), dying.clone());
+            async move {
+                let (pause, dies) = {
+                    let (chance, likely) = &mut *dying.lock().unwrap();
+                    let likely = *likely;
+                    (chance.random_range(0..20), chance.random_bool(likely))
+                };
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                if dies {
+                    return poison("by chance");
+                }
+                notes.note(&delivery);
+                Outcome::Done
+            }
+        });
+        let settings = quick().in_order_by(Key::token(1)).dead_letters(case.letters());
+        let settings = settings.health(HealthSettings::default().interval(Duration::from_millis(100)));
+        let config = ConsumerConfig { ack_wait: Duration::from_millis(500), ..mailer() };
+        Processor::new(case.broker.clone(), config, handler).settings(settings).start().await.unwrap()
+    };
+    let mut running = Some(start_one().await);
+    for number in 0..MESSAGES {
+        let key = KEYS[chance.random_range(0..KEYS.len())];
+        store_all(&case.broker, [(key, format!("{key}{number:03}").as_str())]).await;
+        tokio::time::sleep(Duration::from_millis(chance.random_range(0..200))).await;
+        match chance.random_range(0..20) {
+            0 => drop(running.take()),
+            1 => {
+                if let Some(running) = running.take() {
+                    running.shutdown(Duration::from_millis(chance.random_range(0..30))).await;
+                }
+            }
+            2..=7 => {
+                let limit = Duration::from_millis(chance.random_range(0..1_000));
+                let releasing = case.letters();
+                let release = releasing.release("ORDERS", "mailer", key, SOON);
+                let _broken_off = tokio::time::timeout(limit, release).await;
+            }
+            _ => {}
+        }
+        if running.is_none() && chance.random_bool(0.5) {
+            running = Some(start_one().await);
+        }
+    }
+    dying.lock().unwrap().1 = 0.0;
+    let running = match running {
+        Some(running) => running,
+        None => start_one().await,
+    };
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for key in KEYS {
+            case.letters().release("ORDERS", "mailer", key, SOON).await.unwrap();
+        }
+    }
+    until("all are acknowledged", || running.health().ack_pending + running.health().pending == 0).await;
+    running.shutdown(SOON).await;
+    let stuck = case.letters().list(&all()).await.unwrap();
+    assert!(stuck.is_empty(), "seed {seed}: {stuck:?}");
+    let counts = case.notes.counts();
+    assert_eq!(counts.len(), MESSAGES, "seed {seed}: some were never handled");
+    for key in KEYS {
+        let mut seen = std::collections::HashSet::new();
+        let first: Vec<_> =
+            case.notes.all().into_iter().filter(|note| note.starts_with(key) && seen.insert(note.clone())).collect();
+        assert!(first.is_sorted(), "seed {seed}: {first:?}");
+    }
+    case.broker.messages("ORDERS").iter().filter(|message| Redriven::of(message).is_some()).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_dies_crashes_and_breaks_off_each_message_is_handled_and_keys_keep_their_order() {
+    let mut redriven = 0;
+    for seed in 0..20 {
+        redriven += chance(seed).await;
+    }
+    assert!(redriven > 100, "only {redriven}: it was no test");
 }
 
 #[tokio::test(start_paused = true)]

@@ -154,3 +154,23 @@ pub mod store {
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The examples of the macros are tests too.
+#[cfg(all(doctest, feature = "macros"))]
+mod documented {
+    #[doc = include_str!("../../macros/docs/aggregate.md")]
+    struct Aggregate;
+    #[doc = include_str!("../../macros/docs/command.md")]
+    struct Command;
+    #[doc = include_str!("../../macros/docs/event.md")]
+    struct Event;
+    #[cfg(feature = "messaging")]
+    #[doc = include_str!("../../macros/docs/event_family.md")]
+    struct EventFamily;
+    #[doc = include_str!("../../macros/docs/query.md")]
+    struct Query;
+    #[doc = include_str!("../../macros/docs/rejection.md")]
+    struct Rejection;
+}
+#[cfg(all(doctest, feature = "macros"))]
+mod refused;

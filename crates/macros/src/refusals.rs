@@ -1,6 +1,6 @@
-//! What the macros refuse, and where they point: each file of `tests/compile_fail` is expanded here, without a compiler, and
+//! What the macros refuse, and where they point: each file of `crates/core/tests/compile_fail` is expanded here, without a compiler, and
 //! the errors are compared with those in its `.stderr`. What only a compiler can tell (an error with a code) is left to
-//! `tests/compile_fail.rs`.
+//! `tests/compile_fail.rs` there.
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use std::collections::BTreeSet;
@@ -105,7 +105,7 @@ fn is_by_the_compiler(stderr: &str) -> bool {
 
 #[test]
 fn every_rule_is_told_at_the_culprit() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compile_fail");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/tests/compile_fail");
     let (mut checked, mut wrong) = (0, Vec::new());
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

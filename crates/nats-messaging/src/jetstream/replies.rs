@@ -107,7 +107,7 @@ impl Replies {
         let (room, current) = loop {
             if !self.connection.is_up() {
                 // Until its deadline, which its caller sets.
-                let ready = self.connection.ready(Duration::from_secs(3_600)).await;
+                let ready = Box::pin(self.connection.ready(Duration::from_secs(3_600))).await;
                 ready.map_err(|down| NotSent::Unavailable(down.into()))?;
             }
             let room = Arc::clone(&self.under_way).acquire_owned().await;
@@ -118,7 +118,7 @@ impl Replies {
         };
         let line = match self.line_of(current.0) {
             Some(line) => line,
-            None => self.open().await?,
+            None => Box::pin(self.open()).await?,
         };
         let waiting = line.desk.expect(outgoing.subject.clone());
         let reply = line.reply(waiting.number());

@@ -16,7 +16,7 @@ impl Core {
             let deadline = parcel.deadline.min(Instant::now() + self.retry.attempt_timeout);
             match self.port.send(parcel.message.clone(), deadline).await {
                 Ok(acknowledgement) => return Ok(acknowledgement),
-                Err(error) => self.pause_after(parcel, error).await?,
+                Err(error) => Box::pin(self.pause_after(parcel, error)).await?,
             }
         }
     }
@@ -25,14 +25,22 @@ impl Core {
     pub(super) async fn settle(
         &self,
         parcel: &mut Parcel,
-        mut acknowledgement: Acknowledgement,
+        acknowledgement: Acknowledgement,
     ) -> Result<Published, PublisherError> {
+        match acknowledgement.await {
+            Ok(published) => Ok(published),
+            // Seldom, and with a future of its own; each message that is under way would carry its room otherwise.
+            Err(error) => Box::pin(self.try_again(parcel, error)).await,
+        }
+    }
+
+    async fn try_again(&self, parcel: &mut Parcel, mut error: PublishError) -> Result<Published, PublisherError> {
         loop {
-            match acknowledgement.await {
+            self.pause_after(parcel, error).await?;
+            match self.hand_over(parcel).await?.await {
                 Ok(published) => return Ok(published),
-                Err(error) => self.pause_after(parcel, error).await?,
+                Err(again) => error = again,
             }
-            acknowledgement = self.hand_over(parcel).await?;
         }
     }
 

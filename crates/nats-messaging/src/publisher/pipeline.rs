@@ -4,19 +4,24 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::PublisherError;
 use super::core::Core;
 use super::flush::{FlushError, Untold};
 use super::parcel::Parcel;
 use crate::publish::{Acknowledgement, Published};
+
+/// How long a message waits at the most, while others are under way, until somebody looks for its acknowledgement.
+const PICKED_UP_WITHIN: Duration = Duration::from_millis(1);
 
 /// The messages under way.
 #[derive(Debug)]
@@ -136,18 +141,39 @@ struct Watch {
     untold: Arc<Untold>,
 }
 
+/// Follows all messages. Where many are handed over, waking this task for each would cost as much as the message: then new ones
+/// are picked up when one of those under way is settled, or a moment later.
 async fn look_after(watch: Watch, mut launched: UnboundedReceiver<Option<Flight>>) {
     let (mut flights, mut open) = (FuturesUnordered::new(), true);
-    loop {
+    while open || !flights.is_empty() {
+        let before = flights.len();
+        while open {
+            match launched.try_recv() {
+                Ok(Some(flight)) => flights.push(follow(watch.clone(), flight)),
+                Err(TryRecvError::Empty) => break,
+                Ok(None) | Err(TryRecvError::Disconnected) => open = false,
+            }
+        }
+        if flights.len() > before {
+            // Late, there is nothing to do but to look for new ones.
+            let _ = timeout(PICKED_UP_WITHIN, settled(&mut flights)).await;
+            continue;
+        }
         tokio::select! {
-            biased;
-            Some(()) = flights.next(), if !flights.is_empty() => {}
+            () = settled(&mut flights), if !flights.is_empty() => {}
             flight = launched.recv(), if open => match flight.flatten() {
                 Some(flight) => flights.push(follow(watch.clone(), flight)),
                 None => open = false,
             },
             else => return,
         }
+    }
+}
+
+/// Waits for one that is settled, and takes along all others that are.
+async fn settled(flights: &mut FuturesUnordered<impl Future<Output = ()>>) {
+    if flights.next().await.is_some() {
+        while let Some(Some(())) = flights.next().now_or_never() {}
     }
 }
 

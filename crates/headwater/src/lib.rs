@@ -112,6 +112,8 @@
 //! | `macros` | the derives and `#[aggregate(…)]` | on |
 //! | `nats` | `service`, `nats`, and the NATS parts of `client` and `store` | on |
 //! | `messaging` | `messaging`: messages that are no aggregate's journal | off |
+//! | `msgpack` | `messaging`, with MessagePack among its codecs: `messaging::codec::MessagePack` | off |
+//! | `protobuf` | `messaging`, with messages of Protocol Buffers: `messaging::codec::Proto` | off |
 //! | `telemetry` | `telemetry`: OpenTelemetry's SDK set up for a program | off |
 #![deny(missing_docs)]
 

@@ -17,6 +17,38 @@ pub(crate) struct Data<'a> {
     reader: Ident,
 }
 
+/// Where the data of an enum's variant is.
+pub(crate) enum Body<'a> {
+    /// In a type of its own.
+    Payload(&'a Type),
+    /// In the variant's fields, if it has any.
+    Fields(Data<'a>),
+}
+
+impl<'a> Body<'a> {
+    pub(crate) fn of(enum_ident: &Ident, variant: &'a Variant) -> syn::Result<Self> {
+        match &variant.fields {
+            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => Ok(Self::Payload(&fields.unnamed[0].ty)),
+            Fields::Unnamed(fields) => {
+                let message = "an event holds one payload, named fields or nothing: \
+                               give these fields names, or move them into a struct";
+                Err(syn::Error::new_spanned(fields, message))
+            }
+            Fields::Named(_) | Fields::Unit => Ok(Self::Fields(Data::of(enum_ident, variant))),
+        }
+    }
+
+    /// Whether the variant has named fields, so that writing it takes the writer.
+    pub(crate) fn has_fields(&self) -> bool {
+        matches!(self, Self::Fields(data) if !data.is_empty())
+    }
+
+    /// Whether it has no data at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self, Self::Fields(data) if data.is_empty())
+    }
+}
+
 impl<'a> Data<'a> {
     /// The data of `variant`, whose fields are named or which has none at all.
     pub(crate) fn of(enum_ident: &Ident, variant: &'a Variant) -> Self {

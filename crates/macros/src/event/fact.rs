@@ -6,9 +6,9 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned as _;
-use syn::{Fields, Ident, LitInt, Type, Variant, parse_quote};
+use syn::{Ident, LitInt, Variant, parse_quote};
 
-use crate::data::{self, Data};
+use crate::data::{self, Body};
 use crate::keys;
 use crate::krate::Krate;
 use crate::names::{WireName, show};
@@ -20,13 +20,6 @@ pub(super) struct Fact<'a> {
     variant: &'a Variant,
     version: u32,
     body: Body<'a>,
-}
-
-enum Body<'a> {
-    /// In a type of its own.
-    Payload(&'a Type),
-    /// In the variant's fields, if it has any.
-    Fields(Data<'a>),
 }
 
 impl<'a> Fact<'a> {
@@ -41,22 +34,14 @@ impl<'a> Fact<'a> {
                 Err(keys::unknown(pair, "event", &["name", "version"]))
             }
         })?;
-        let body = match &variant.fields {
-            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => Body::Payload(&fields.unnamed[0].ty),
-            Fields::Unnamed(fields) => {
-                let message = "an event holds one payload, named fields or nothing: \
-                               give these fields names, or move them into a struct";
-                return Err(syn::Error::new_spanned(fields, message));
-            }
-            Fields::Named(_) | Fields::Unit => Body::Fields(Data::of(enum_ident, variant)),
-        };
+        let body = Body::of(enum_ident, variant)?;
         let name = name.map_or_else(|| WireName::of(&variant.ident, "event"), Ok)?;
         Ok(Self { name, variant, version: version.unwrap_or(1), body })
     }
 
     /// Whether the variant has named fields, so that writing it takes the writer.
     pub(super) fn has_fields(&self) -> bool {
-        matches!(&self.body, Body::Fields(data) if !data.is_empty())
+        self.body.has_fields()
     }
 
     pub(super) fn define_reader(&self, krate: &Krate) -> Option<TokenStream> {

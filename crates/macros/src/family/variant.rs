@@ -6,10 +6,10 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned as _;
-use syn::{Fields, Ident, LitStr, Type, Variant};
+use syn::{Fields, Ident, LitStr, Variant};
 
 use super::subject::{Subject, Token};
-use crate::data::Data;
+use crate::data::Body;
 use crate::keys;
 use crate::krate::Krate;
 use crate::names::WireName;
@@ -20,13 +20,6 @@ pub(super) struct FamilyVariant<'a> {
     pub(super) subject: Subject,
     variant: &'a Variant,
     body: Body<'a>,
-}
-
-enum Body<'a> {
-    /// In a type of its own.
-    Payload(&'a Type),
-    /// In the variant's fields, if it has any.
-    Fields(Data<'a>),
 }
 
 impl<'a> FamilyVariant<'a> {
@@ -41,15 +34,7 @@ impl<'a> FamilyVariant<'a> {
                 Err(keys::unknown(pair, "event", &["name", "subject"]))
             }
         })?;
-        let body = match &variant.fields {
-            Fields::Unnamed(fields) if fields.unnamed.len() == 1 => Body::Payload(&fields.unnamed[0].ty),
-            Fields::Unnamed(fields) => {
-                let message = "an event holds one payload, named fields or nothing: \
-                               give these fields names, or move them into a struct";
-                return Err(syn::Error::new_spanned(fields, message));
-            }
-            Fields::Named(_) | Fields::Unit => Body::Fields(Data::of(enum_ident, variant)),
-        };
+        let body = Body::of(enum_ident, variant)?;
         let name = name.map_or_else(|| WireName::of(&variant.ident, "event"), Ok)?;
         let subject = subject.unwrap_or_else(|| Subject::of_name(&name.text, name.span));
         check_members(variant, &subject)?;
@@ -58,12 +43,12 @@ impl<'a> FamilyVariant<'a> {
 
     /// Whether the variant has named fields, so that writing it takes the writer.
     pub(super) fn has_fields(&self) -> bool {
-        matches!(&self.body, Body::Fields(data) if !data.is_empty())
+        self.body.has_fields()
     }
 
     /// Whether it has no data at all.
     pub(super) fn is_empty(&self) -> bool {
-        matches!(&self.body, Body::Fields(data) if data.is_empty())
+        self.body.is_empty()
     }
 
     pub(super) fn define_reader(&self, expansion: &Krate) -> Option<TokenStream> {

@@ -3,7 +3,6 @@
 
 use crate::journal;
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -12,17 +11,10 @@ use chrono::Utc;
 use headwater_core::store::{EventFilter, StartFrom};
 use headwater_core::{RecordedEvent, Sequence};
 use headwater_nats_client::RetryPolicy;
-use headwater_nats_client::durable::{Delivery, DurableReader, Poison, ReaderError, ReaderState, Verdict};
-use headwater_testkit::{TestServer, wait_until};
-use journal::{Journal, LONG, Log, MS, connect, name, reader, receipt};
-use tokio::sync::{Notify, Semaphore};
-
-/// A server with a journal.
-async fn world() -> (TestServer, Journal) {
-    let server = TestServer::start().await;
-    let journal = Journal::create(&server.url()).await;
-    (server, journal)
-}
+use headwater_nats_client::durable::{Delivery, DurableReader, Poison, ReaderState, Verdict};
+use headwater_testkit::wait_until;
+use journal::{LONG, Log, MS, connect, name, reader, receipt, world};
+use tokio::sync::Semaphore;
 
 #[tokio::test]
 async fn every_event_is_handled_once_and_in_the_order_of_its_aggregate_whatever_handlers_fail() {
@@ -361,143 +353,6 @@ async fn handlers_that_do_not_end_are_aborted_and_their_events_come_again() {
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_handled_halts_the_reader_and_is_the_first_of_the_next_one() {
-    let (server, journal) = world().await;
-    journal.append_rounds(&["a"], 1).await;
-    let poisoned = journal.append("a", "cursed").await;
-    journal.append_rounds(&["a", "b"], 2).await;
-    let log = Log::default();
-    let running = {
-        let log = log.clone();
-        let handler = move |delivery: Delivery<RecordedEvent>| {
-            let cursed = delivery.event.event.name.as_str() == "cursed";
-            if !cursed {
-                log.note(&delivery.event);
-            }
-            async move { if cursed { Err(std::io::Error::other("no such table")) } else { Ok(()) } }
-        };
-        let retry = RetryPolicy::default().attempts(3).first_pause(MS);
-        reader(connect(&server.url()).await, "totals").retry(retry).build().unwrap().run(handler).await.unwrap()
-    };
-    let error = tokio::time::timeout(LONG, running.ended()).await.unwrap().unwrap_err();
-    let text = error.to_string();
-    for part in ["totals", "cursed", "revision 2 of receipt/a", &format!("sequence {poisoned}"), "no such table"] {
-        assert!(text.contains(part), "{text}");
-    }
-    let ReaderError::Halted(letter) = error else { panic!("{text}") };
-    assert_eq!((letter.attempts, letter.event.sequence), (3, poisoned));
-    assert_eq!(log.of("a"), [1], "nothing after it");
-    assert_eq!(journal.consumer("totals").await["ack_floor"]["stream_seq"], 1, "and it is not acknowledged");
-
-    let reader = reader(connect(&server.url()).await, "totals").build().unwrap();
-    let running = reader.run(log.handler()).await.unwrap();
-    let all = async || (log.of("a").len() >= 4 && log.of("b").len() >= 2).then_some(());
-    wait_until(LONG, "the rest", all).await;
-    running.stop().await.unwrap();
-    log.assert_whole(&journal);
-}
-
-#[tokio::test]
-async fn an_event_that_cannot_be_handled_goes_to_the_dead_letters_and_is_acknowledged_when_they_have_it() {
-    let (server, journal) = world().await;
-    journal.append_rounds(&["a"], 1).await;
-    journal.append("a", "cursed").await;
-    journal.append_rounds(&["a"], 2).await;
-    let (log, letters, offers) = (Log::default(), Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicUsize::new(0)));
-    let running = {
-        let (kept, offers) = (Arc::clone(&letters), Arc::clone(&offers));
-        let keep = move |letter| {
-            let offer = offers.fetch_add(1, Ordering::SeqCst);
-            if offer >= 2 {
-                kept.lock().unwrap().push(letter);
-            }
-            async move { if offer < 2 { Err("the letter box is full") } else { Ok(()) } }
-        };
-        let log = log.clone();
-        let handler = move |delivery: Delivery<RecordedEvent>| {
-            let cursed = delivery.event.event.name.as_str() == "cursed";
-            if !cursed {
-                log.note(&delivery.event);
-            }
-            async move { Ok::<_, String>(if cursed { Verdict::Term("never\nheard of it".into()) } else { Verdict::Ack }) }
-        };
-        let reader = reader(connect(&server.url()).await, "totals").poison(Poison::dead_letter(keep));
-        reader.build().unwrap().run(handler).await.unwrap()
-    };
-    log.until(3).await;
-    let stats = running.stop().await.unwrap();
-    assert_eq!(log.of("a"), [1, 3, 4]);
-    assert_eq!((stats.handled, stats.dead_letters, stats.failures, offers.load(Ordering::SeqCst)), (3, 1, 0, 3));
-    let consumer = journal.consumer("totals").await;
-    assert_eq!((&consumer["num_ack_pending"], &consumer["ack_floor"]["stream_seq"]), (&0.into(), &4.into()));
-    let letters = letters.lock().unwrap();
-    let [letter] = letters.as_slice() else { panic!("{letters:?}") };
-    assert_eq!((letter.reason.as_str(), letter.attempts, letter.event.revision.get()), ("never\nheard of it", 1, 2));
-}
-
-#[tokio::test]
-async fn an_event_that_cannot_be_handled_may_be_skipped() {
-    let (server, journal) = world().await;
-    journal.append_rounds(&["a"], 3).await;
-    let log = Log::default();
-    let running = {
-        let log = log.clone();
-        let handler = move |delivery: Delivery<RecordedEvent>| {
-            let bad = delivery.event.revision.get() == 2;
-            if !bad {
-                log.note(&delivery.event);
-            }
-            async move { if bad { Err("no") } else { Ok(()) } }
-        };
-        let retry = RetryPolicy::default().attempts(2).first_pause(MS);
-        let reader = reader(connect(&server.url()).await, "totals").retry(retry).poison(Poison::Skip);
-        reader.build().unwrap().run(handler).await.unwrap()
-    };
-    log.until(2).await;
-    let stats = running.stop().await.unwrap();
-    assert_eq!(log.of("a"), [1, 3]);
-    assert_eq!((stats.skipped, stats.failures, stats.handled, stats.in_hand), (1, 2, 2, 0));
-    assert_eq!(journal.consumer("totals").await["num_ack_pending"], 0);
-}
-
-#[tokio::test]
-async fn a_message_that_is_no_event_ends_the_reader_after_everything_before_it() {
-    let (server, journal) = world().await;
-    journal.append_rounds(&["a", "b"], 3).await;
-    let junk = journal.publish("receipts.journal.receipt.a.item-added", "{}").await;
-    journal.append_rounds(&["a", "b"], 3).await;
-    for _ in 0..2 {
-        let log = Log::default();
-        let reader = reader(connect(&server.url()).await, "totals").build().unwrap();
-        let running = reader.run(log.handler()).await.unwrap();
-        let error = tokio::time::timeout(LONG, running.ended()).await.unwrap().unwrap_err();
-        assert!(error.to_string().contains(&format!("broken at sequence {junk}")), "{error}");
-        let ReaderError::HistoryBroken { sequence, aggregate, .. } = error else { panic!("{error}") };
-        assert_eq!((sequence, aggregate), (junk, Some(receipt("a"))));
-        let handled: HashSet<_> = log.entries().into_iter().collect();
-        assert!(handled.iter().all(|(_, revision)| *revision <= 3), "{handled:?}");
-        assert_eq!(journal.consumer("totals").await["ack_floor"]["stream_seq"], 6, "and everything before it is done");
-    }
-}
-
-#[tokio::test]
-async fn two_events_with_one_revision_break_the_history() {
-    let (server, journal) = world().await;
-    journal.append_rounds(&["a"], 2).await;
-    let log = Log::default();
-    let reader = reader(connect(&server.url()).await, "totals").build().unwrap();
-    let running = reader.run(log.handler()).await.unwrap();
-    log.until(2).await;
-    // Somebody else writes the journal, without looking at what is there.
-    let other = Journal::open(&server.url()).await;
-    let doubled = other.append("a", "item-added").await;
-    let error = tokio::time::timeout(LONG, running.ended()).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("sequence 1"), "{error}");
-    assert!(matches!(error, ReaderError::HistoryBroken { sequence, .. } if sequence == doubled), "{error}");
-    assert_eq!(log.of("a"), [1, 2]);
-}
-
-#[tokio::test]
 async fn of_two_readers_with_one_name_one_is_at_work_and_the_other_goes_on_when_it_stops() {
     let (server, journal) = world().await;
     journal.append_rounds(&["a", "b"], 10).await;
@@ -567,140 +422,6 @@ async fn readers_with_different_names_have_nothing_to_do_with_each_other() {
     second.stop().await.unwrap();
     assert_eq!(one.len(), 10);
     two.assert_whole(&journal);
-}
-
-#[tokio::test]
-async fn a_reader_of_a_journal_that_is_not_there_says_so() {
-    let server = TestServer::start().await;
-    let reader = reader(connect(&server.url()).await, "totals").open_timeout(300 * MS).build().unwrap();
-    let error = reader.run(Log::default().handler()).await.unwrap_err();
-    assert!(matches!(&error, ReaderError::Refused(text) if text.contains("RECEIPTS_JOURNAL")), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_reader_that_is_started_before_the_journal_is_made_waits_for_it() {
-    let server = TestServer::start().await;
-    let journal = Journal::open(&server.url()).await;
-    let reader = reader(connect(&server.url()).await, "totals").build().unwrap();
-    let log = Log::default();
-    let (running, ()) = tokio::join!(reader.run(log.handler()), async {
-        tokio::time::sleep(300 * MS).await;
-        journal.make().await;
-    });
-    journal.append_rounds(&["a"], 3).await;
-    log.until(3).await;
-    running.unwrap().stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_consumer_that_is_no_readers_is_refused_by_the_name_of_the_field() {
-    let (server, journal) = world().await;
-    let fit = serde_json::json!({
-        "durable_name": "totals", "ack_policy": "explicit", "max_deliver": -1,
-        "priority_groups": ["readers"], "priority_policy": "pinned_client", "priority_timeout": 5_000_000_000_u64,
-    });
-    for (field, value) in [
-        ("ack_policy", serde_json::json!("none")),
-        ("max_deliver", serde_json::json!(3)),
-        ("headers_only", serde_json::json!(true)),
-        ("replay_policy", serde_json::json!("original")),
-        ("priority_policy", serde_json::json!("overflow")),
-        ("priority_groups", serde_json::json!(["others"])),
-    ] {
-        let mut config = fit.clone();
-        config[field] = value;
-        if field == "priority_policy" {
-            config.as_object_mut().unwrap().remove("priority_timeout");
-        }
-        let create = serde_json::json!({ "stream_name": "RECEIPTS_JOURNAL", "config": config });
-        let answer = journal.api("CONSUMER.DURABLE.CREATE.RECEIPTS_JOURNAL.totals", &create).await;
-        assert!(answer.get("error").is_none(), "{field}: {answer}");
-        let reader = reader(connect(&server.url()).await, "totals").build().unwrap();
-        let error = reader.run(Log::default().handler()).await.unwrap_err();
-        assert!(matches!(&error, ReaderError::Refused(text) if text.contains(field)), "{field}: {error:?}");
-        journal.delete_consumer("totals").await;
-    }
-    let create = serde_json::json!({ "stream_name": "RECEIPTS_JOURNAL", "config": fit });
-    journal.api("CONSUMER.DURABLE.CREATE.RECEIPTS_JOURNAL.totals", &create).await;
-    let reader = reader(connect(&server.url()).await, "totals").build().unwrap();
-    reader.run(Log::default().handler()).await.unwrap().stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn settings_that_make_no_sense_are_refused_all_at_once() {
-    let server = TestServer::start().await;
-    let connection = connect(&server.url()).await;
-    let error = reader(connection.clone(), "totals")
-        .max_in_flight(0)
-        .parallel(0)
-        .ack_wait(Duration::ZERO)
-        .takeover_after(MS)
-        .open_timeout(Duration::ZERO)
-        .retry(RetryPolicy::default().attempts(0))
-        .build()
-        .unwrap_err();
-    let text = error.to_string();
-    for setting in ["max_in_flight", "parallel", "ack_wait", "takeover_after", "open_timeout", "retry.attempts"] {
-        assert!(text.contains(setting), "{text}");
-    }
-    let impossible = EventFilter::all().kind(name("invoice")).aggregate(receipt("a"));
-    let error = reader(connection, "totals").filter(impossible).build().unwrap_err();
-    assert!(matches!(&error, ReaderError::Setting(text) if text.contains("filter")), "{error:?}");
-}
-
-#[tokio::test]
-async fn a_user_without_rights_is_told_which_one_is_missing() {
-    let all = r#""_INBOX.>", "$JS.API.STREAM.INFO.RECEIPTS_JOURNAL", "$JS.API.CONSUMER.INFO.RECEIPTS_JOURNAL.totals",
-        "$JS.API.CONSUMER.CREATE.RECEIPTS_JOURNAL.totals.>""#;
-    let next = r#""$JS.API.CONSUMER.MSG.NEXT.RECEIPTS_JOURNAL.totals""#;
-    let users = format!(
-        r#"authorization {{ users: [
-            {{ user: all, password: p }},
-            {{ user: looker, password: p, permissions: {{ publish: ["_INBOX.>"], subscribe: ["_INBOX.>"] }} }},
-            {{ user: maker, password: p, permissions: {{ publish: [{all}], subscribe: ["_INBOX.>"] }} }},
-            {{ user: taker, password: p, permissions: {{ publish: [{all}, {next}], subscribe: ["_INBOX.>"] }} }},
-        ] }}"#
-    );
-    let server = TestServer::with(|server| server.config(&users)).await;
-    let url = |user: &str| server.url().replace("nats://", &format!("nats://{user}:p@"));
-    let all = async_nats::ConnectOptions::with_user_and_password("all".into(), "p".into());
-    let journal = Journal::over(all.connect(server.url()).await.unwrap());
-    journal.make().await;
-    journal.append_rounds(&["a"], 1).await;
-    for (user, missing) in [
-        ("looker", "$JS.API.CONSUMER.INFO.RECEIPTS_JOURNAL.totals"),
-        ("maker", "$JS.API.CONSUMER.MSG.NEXT.RECEIPTS_JOURNAL.totals"),
-        ("taker", "$JS.ACK.RECEIPTS_JOURNAL.totals."),
-    ] {
-        let reader = reader(connect(&url(user)).await, "totals").build().unwrap();
-        let ended = async { reader.run(Log::default().handler()).await?.ended().await };
-        let error = tokio::time::timeout(LONG, ended).await.unwrap().unwrap_err();
-        assert!(matches!(&error, ReaderError::Refused(text) if text.contains(missing)), "{user}: {error:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_reader_that_halts_while_it_is_stopped_says_why() {
-    let (server, journal) = world().await;
-    journal.append_rounds(&["a"], 1).await;
-    let (begun, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let running = {
-        let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
-        let handler = move |_: Delivery<RecordedEvent>| {
-            let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
-            async move {
-                begun.notify_one();
-                go.notified().await;
-                Ok::<_, String>(Verdict::Term("no".into()))
-            }
-        };
-        reader(connect(&server.url()).await, "totals").build().unwrap().run(handler).await.unwrap()
-    };
-    begun.notified().await;
-    let stopping = tokio::spawn(running.stop());
-    tokio::task::yield_now().await;
-    go.notify_one();
-    assert!(matches!(stopping.await.unwrap(), Err(ReaderError::Halted(_))));
 }
 
 #[test]

@@ -12,17 +12,11 @@ use headwater_core::{AggregateId, RecordedEvent, Revision, Sequence};
 use headwater_nats_client::NatsClient;
 use headwater_nats_client::durable::{Follow, Following, ReaderError};
 use headwater_testkit::{FaultProxy, TestServer, wait_until};
-use journal::{Journal, LONG, MS, connect, name, receipt};
+use journal::{LONG, MS, connect, name, receipt, world};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
 const IDS: [&str; 3] = ["a", "b", "c"];
-
-async fn world() -> (TestServer, Journal) {
-    let server = TestServer::start().await;
-    let journal = Journal::create(&server.url()).await;
-    (server, journal)
-}
 
 async fn client(url: &str) -> NatsClient {
     NatsClient::new(connect(url).await, name("receipts"))

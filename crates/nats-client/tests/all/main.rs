@@ -5,6 +5,8 @@ mod calls;
 mod discovery;
 mod durable;
 mod durable_faults;
+mod durable_poison;
+mod durable_refused;
 mod follow;
 mod journal;
 mod live_events;

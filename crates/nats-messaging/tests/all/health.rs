@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use headwater_nats::telemetry::{Telemetry, names};
+use headwater_nats::telemetry::names;
 use headwater_nats_messaging::consume::{ConsumerConfig, Deliver, Delivery};
 use headwater_nats_messaging::health::{HealthChange, HealthSettings, HealthState};
 use headwater_nats_messaging::processing::{AfterLast, Key, Processing, Processor};
 use headwater_nats_messaging::router::handler::Outcome;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
-use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use tokio::time::sleep;
 
+use crate::support::measured::Meter;
 use crate::support::working::{
     Function, Notes, body, broker, info, mailer, noting, poison, quick, start, store_all, until,
 };
@@ -130,40 +130,23 @@ async fn who_waits_and_does_not_get_on_is_told_as_stalled_and_as_recovered() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_processed_and_how_the_consumer_fares_is_recorded_by_stream_and_consumer_and_never_by_subject() {
-    let exporter = InMemoryMetricExporter::default();
-    let provider = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(exporter.clone()).build()).build();
-    let telemetry = Telemetry::default().traces(false).meter_provider(provider.clone());
+    let meter = Meter::new();
     let broker = broker();
     let (_, health) = told();
     store_all(&broker, [("customer-7", "1"), ("customer-7", "2"), ("customer-7", "bad")]).await;
     let handler = Function(|delivery: Arc<Delivery>| async move {
         if body(&delivery) == "bad" { poison("no") } else { Outcome::Done }
     });
-    let settings = quick().after_last(AfterLast::Discard).health(health).telemetry(telemetry);
+    let settings = quick().after_last(AfterLast::Discard).health(health).telemetry(meter.telemetry());
     let running = start(&broker, settings, handler).await;
     until("all are done", || running.stats().handled == 2 && running.stats().discarded == 1).await;
     broker.delete_consumer("ORDERS", "mailer");
     until("it is made anew", || running.stats().recreated == 1).await;
-    provider.force_flush().unwrap();
-
-    let told = exporter.get_finished_metrics().unwrap();
-    let metrics: Vec<_> = told.iter().flat_map(|told| told.scope_metrics()).flat_map(|scope| scope.metrics()).collect();
-    let find =
-        |name: &str| metrics.iter().find(|metric| metric.name() == name).unwrap_or_else(|| panic!("{name}")).data();
-    let AggregatedMetrics::F64(MetricData::Histogram(durations)) = find(names::PROCESS_DURATION) else { panic!() };
-    let mut outcomes: Vec<_> = durations
-        .data_points()
-        .map(|point| {
-            assert!(point.attributes().all(|label| !label.value.as_str().contains("customer")));
-            let outcome = point.attributes().find(|label| label.key.as_str() == names::OUTCOME).unwrap();
-            (outcome.value.as_str().into_owned(), point.count())
-        })
-        .collect();
-    outcomes.sort();
+    let measured = meter.read();
+    let outcomes = measured.outcomes(names::PROCESS_DURATION);
     assert_eq!(outcomes, [("given-up".to_owned(), 1), ("ok".to_owned(), 2)]);
-    let AggregatedMetrics::U64(MetricData::Sum(incidents)) = find(names::CONSUMER_INCIDENTS) else { panic!() };
-    assert_eq!(incidents.data_points().map(|point| point.value()).sum::<u64>(), 2, "lost and recreated");
-    let AggregatedMetrics::U64(MetricData::Gauge(pending)) = find(names::CONSUMER_PENDING) else { panic!() };
+    assert_eq!(measured.sum(names::CONSUMER_INCIDENTS), 2, "lost and recreated");
+    let AggregatedMetrics::U64(MetricData::Gauge(pending)) = measured.find(names::CONSUMER_PENDING) else { panic!() };
     let point = pending.data_points().next().unwrap();
     let labels: Vec<_> = point.attributes().map(|label| label.value.as_str().into_owned()).collect();
     assert!(labels.contains(&"ORDERS".to_owned()) && labels.contains(&"mailer".to_owned()), "{labels:?}");

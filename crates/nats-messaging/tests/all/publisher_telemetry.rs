@@ -9,10 +9,9 @@ use headwater_nats_messaging::publisher::{Publisher, RetryPolicy};
 use opentelemetry::context::FutureExt;
 use opentelemetry::trace::{SpanKind, Status};
 use opentelemetry::{Context, Value};
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
-use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 
+use crate::support::measured::Meter;
 use crate::support::scripted::{Answer, Scripted};
 
 const CALLER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -92,36 +91,15 @@ async fn a_span_says_what_went_wrong_and_shows_no_subject() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_are_counted_by_stream_and_outcome_and_never_by_subject() {
-    let exporter = InMemoryMetricExporter::default();
-    let provider = SdkMeterProvider::builder().with_reader(PeriodicReader::builder(exporter.clone()).build()).build();
-    let telemetry = Telemetry::default().traces(false).meter_provider(provider.clone());
+    let meter = Meter::new();
     let port = Scripted::new([Answer::Stored, Answer::Unavailable, Answer::Duplicate, Answer::Refused]);
-    let publisher = Publisher::builder(port, "/till").telemetry(telemetry).build().unwrap();
+    let publisher = Publisher::builder(port, "/till").telemetry(meter.telemetry()).build().unwrap();
     for subject in ["orders.customer-1", "orders.customer-2", "orders.customer-3"] {
         let _ = publisher.publish(subject, &1).await;
     }
-    provider.force_flush().unwrap();
-    let told = exporter.get_finished_metrics().unwrap();
-    let metrics: Vec<_> = told.iter().flat_map(|told| told.scope_metrics()).flat_map(|scope| scope.metrics()).collect();
-    let find =
-        |name: &str| metrics.iter().find(|metric| metric.name() == name).unwrap_or_else(|| panic!("{name}")).data();
-
-    let AggregatedMetrics::F64(MetricData::Histogram(durations)) = find(names::OPERATION_DURATION) else { panic!() };
-    let mut outcomes: Vec<_> = durations
-        .data_points()
-        .map(|point| {
-            assert!(point.attributes().all(|label| !label.value.as_str().contains("customer")));
-            let outcome = point.attributes().find(|label| label.key.as_str() == names::OUTCOME).unwrap();
-            (outcome.value.as_str().into_owned(), point.count())
-        })
-        .collect();
-    outcomes.sort();
+    let measured = meter.read();
+    let outcomes = measured.outcomes(names::OPERATION_DURATION);
     assert_eq!(outcomes, [("duplicate".to_owned(), 1), ("ok".to_owned(), 1), ("refused".to_owned(), 1)]);
-    let sum = |name: &str| match find(name) {
-        AggregatedMetrics::U64(MetricData::Sum(sum)) => sum.data_points().map(|point| point.value()).sum::<u64>(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!((sum(names::SENT_MESSAGES), sum(names::PUBLISHER_REPEATED)), (1, 1));
-    let AggregatedMetrics::U64(MetricData::Gauge(under_way)) = find(names::PUBLISHER_IN_FLIGHT) else { panic!() };
-    assert_eq!(under_way.data_points().map(|point| point.value()).sum::<u64>(), 0);
+    assert_eq!((measured.sum(names::SENT_MESSAGES), measured.sum(names::PUBLISHER_REPEATED)), (1, 1));
+    assert_eq!(measured.sum(names::PUBLISHER_IN_FLIGHT), 0);
 }

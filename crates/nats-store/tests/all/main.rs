@@ -4,6 +4,7 @@
 mod cluster;
 mod common;
 mod conformance;
+mod counter;
 mod faults;
 mod group;
 mod on_the_wire;

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use crate::common;
+use crate::counter::{Count, Counter};
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::Subscriber;
@@ -15,84 +15,14 @@ use futures_util::future::join_all;
 use headwater_core::client::AggregateClient;
 use headwater_core::dispatch::Dispatcher;
 use headwater_core::store::{EventStore, Freshness};
-use headwater_core::{
-    Aggregate, AggregateId, Command, CommandContext, Decide, DecodeError, Describe, Described, Event, EventType,
-    NeverRejected,
-};
 use headwater_nats_store::{CommitMode, JetStreamStore};
 use headwater_testkit::{NatsServer, TestServer, known_to_server};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 const AGGREGATES: usize = 24;
 const CALLERS: usize = 48;
 const COMMANDS: usize = 25;
-
-/// Counts.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-struct Counter {
-    counted: u64,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-struct Counted;
-
-impl Event for Counted {
-    fn types() -> Vec<EventType> {
-        vec![EventType { name: "counted", schema_version: 1, schema: |generator| generator.subschema_for::<Self>() }]
-    }
-
-    fn name(&self) -> &'static str {
-        "counted"
-    }
-
-    fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        Ok(b"{}".to_vec())
-    }
-
-    fn decode(_: &str, _: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Self)
-    }
-}
-
-impl Aggregate for Counter {
-    const TYPE: &'static str = "receipt";
-    type Event = Counted;
-    type Rejection = NeverRejected;
-
-    fn init(_: &AggregateId) -> Self {
-        Self { counted: 0 }
-    }
-
-    fn evolve(&mut self, _: &Counted) {
-        self.counted += 1;
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-struct Count {
-    times: usize,
-}
-
-impl Command for Count {
-    const NAME: &'static str = "count";
-}
-
-impl Decide<Count> for Counter {
-    fn decide(&self, command: Count, _: &CommandContext) -> Result<Vec<Counted>, NeverRejected> {
-        Ok(vec![Counted; command.times])
-    }
-}
-
-impl Described for Counter {
-    type Env = ();
-
-    fn describe(_: Arc<()>) -> Describe<Self> {
-        Describe::new().command::<Count>()
-    }
-}
 
 /// One message to the journal.
 #[derive(Debug)]

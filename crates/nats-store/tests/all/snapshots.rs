@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 use crate::common;
+use crate::counter::{Count, Counter};
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,11 @@ use common::{config, connect, receipt, store, story};
 use headwater_core::client::AggregateClient;
 use headwater_core::dispatch::{DispatchStats, Dispatcher};
 use headwater_core::store::SnapshotStore;
-use headwater_core::{
-    Aggregate, AggregateId, Command, CommandContext, Decide, DecodeError, Describe, Described, Event, EventType,
-    NeverRejected,
-};
 use headwater_nats::connect::{Connection, NatsConfig};
 use headwater_nats_store::{
     JetStreamSnapshots, JetStreamStore, Manage, OpenError, OpenErrorKind, SnapshotConfig, StoreStats,
 };
 use headwater_testkit::{NatsServer, TestServer, wait_until};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 const LONG: Duration = Duration::from_secs(20);
@@ -50,70 +44,6 @@ async fn ask(server: &NatsServer, verb: &str, body: &Value) -> Value {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let answer = client.request(format!("$JS.API.STREAM.{verb}.{STREAM}"), body.into()).await.unwrap();
     serde_json::from_slice(&answer.payload).unwrap()
-}
-
-/// Counts.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Counter {
-    counted: u64,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-struct Counted;
-
-impl Event for Counted {
-    fn types() -> Vec<EventType> {
-        vec![EventType { name: "counted", schema_version: 1, schema: |generator| generator.subschema_for::<Self>() }]
-    }
-
-    fn name(&self) -> &'static str {
-        "counted"
-    }
-
-    fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
-        Ok(b"{}".to_vec())
-    }
-
-    fn decode(_: &str, _: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Self)
-    }
-}
-
-impl Aggregate for Counter {
-    const TYPE: &'static str = "receipt";
-    type Event = Counted;
-    type Rejection = NeverRejected;
-
-    fn init(_: &AggregateId) -> Self {
-        Self { counted: 0 }
-    }
-
-    fn evolve(&mut self, _: &Counted) {
-        self.counted += 1;
-    }
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-struct Count {
-    times: usize,
-}
-
-impl Command for Count {
-    const NAME: &'static str = "count";
-}
-
-impl Decide<Count> for Counter {
-    fn decide(&self, command: Count, _: &CommandContext) -> Result<Vec<Counted>, NeverRejected> {
-        Ok(vec![Counted; command.times])
-    }
-}
-
-impl Described for Counter {
-    type Env = ();
-
-    fn describe(_: Arc<()>) -> Describe<Self> {
-        Describe::new().command::<Count>()
-    }
 }
 
 /// One instance of a service, with nothing in memory.

@@ -15,7 +15,7 @@ use headwater_nats::event::{self, Previous};
 use headwater_nats::subject::Subjects;
 use headwater_nats_client::RetryPolicy;
 use headwater_nats_client::durable::{Delivery, DurableReader, DurableReaderBuilder};
-use headwater_testkit::wait_until;
+use headwater_testkit::{TestServer, wait_until};
 use serde_json::{Value, json};
 
 pub const LONG: Duration = Duration::from_secs(30);
@@ -38,6 +38,13 @@ pub fn reader(connection: Connection, name: &'static str) -> DurableReaderBuilde
     DurableReader::builder(connection, self::name("receipts"), self::name(name))
         .takeover_after(1000 * MS)
         .retry(RetryPolicy::default().attempts(50).first_pause(5 * MS).longest_pause(20 * MS))
+}
+
+/// A server with a journal.
+pub async fn world() -> (TestServer, Journal) {
+    let server = TestServer::start().await;
+    let journal = Journal::create(&server.url()).await;
+    (server, journal)
 }
 
 /// The journal of the service `receipts`, and who writes it.

@@ -1,6 +1,7 @@
 //! What the tests share.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod measured;
 pub mod scripted;
 pub mod working;
 

@@ -1,37 +1,15 @@
 //! What an endpoint has done, in numbers that are counted without a lock.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use headwater_core::{Failure, FailureCode};
+pub(crate) use headwater_nats::count::Count;
 use headwater_nats::discovery::EndpointStats;
 use serde_json::{Map, Value, json};
 
 use crate::answer_times::AnswerTimes;
 use crate::endpoint::Endpoint;
-
-/// A number counted from many tasks; it orders nothing.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    pub(crate) fn sub(&self, less: u64) {
-        self.0.fetch_sub(less, Ordering::Relaxed);
-    }
-
-    pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
-    }
-}
 
 /// What one endpoint has done.
 #[derive(Debug, Default)]

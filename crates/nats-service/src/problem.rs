@@ -1,48 +1,11 @@
 //! What is wrong with a service's description, and why it did not start.
 
-use std::fmt;
 use std::net::SocketAddr;
 
 use headwater_nats::connect::Disconnected;
-
-/// One thing that is wrong with a service's description.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Problem {
-    /// Which setting, such as `version`.
-    pub setting: String,
-    /// Its value, shortened.
-    pub value: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { setting, value, reason } = self;
-        if value.is_empty() { write!(f, "{setting}: {reason}") } else { write!(f, "{setting} `{value}`: {reason}") }
-    }
-}
-
-/// Collects problems.
-#[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<Problem>);
-
-impl Problems {
-    pub(crate) fn add(&mut self, setting: impl Into<String>, value: &dyn fmt::Display, reason: impl Into<String>) {
-        let value = value.to_string().chars().take(80).collect();
-        self.0.push(Problem { setting: setting.into(), value, reason: reason.into() });
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Fine, or every problem there is up to now.
-    pub(crate) fn none(&mut self) -> Result<(), StartError> {
-        if self.0.is_empty() { Ok(()) } else { Err(StartError::Invalid { problems: std::mem::take(&mut self.0) }) }
-    }
-}
+use headwater_nats::problem::InvalidSettings;
+pub use headwater_nats::problem::Problem;
+pub(crate) use headwater_nats::problem::Problems;
 
 /// Why a service did not start.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +53,12 @@ impl StartError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Disconnected(_) | Self::NotSubscribed)
+    }
+}
+
+impl From<InvalidSettings> for StartError {
+    fn from(invalid: InvalidSettings) -> Self {
+        Self::Invalid { problems: invalid.problems }
     }
 }
 

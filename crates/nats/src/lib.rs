@@ -6,17 +6,22 @@
 //! - [`signature`]: requests signed with an NKey.
 //! - [`discovery`]: what an instance says about itself (NATS service discovery, health, contract).
 //! - [`backoff`]: pauses between attempts.
+//! - [`circuit_breaker`]: what fails is left alone for a while.
+//! - [`problem`], [`count`]: what is wrong with settings; numbers that many tasks count.
 //! - [`connect`]: settings, connections that are looked after, and what can be known of them.
 //! - [`telemetry`]: OpenTelemetry's names, trace contexts, and settings.
 //! - [`event`]: stored events as the journal, the live feed and history replies show them.
 #![deny(missing_docs)]
 
 pub mod backoff;
+pub mod circuit_breaker;
 pub mod connect;
+pub mod count;
 pub mod discovery;
 pub mod event;
 pub mod header;
 pub mod limits;
+pub mod problem;
 pub mod reply;
 pub mod request;
 pub mod signature;

@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use headwater_core::HandleError;
-
-use super::breaker::Breaker;
-use super::settings::CircuitBreaker;
-use super::stats::CircuitStats;
+use headwater_nats::circuit_breaker::{Breaker, CircuitBreaker, CircuitStats};
 
 /// Something outside that handlers ask, such as a price list or a payment service, behind a circuit of its own. Clones share
 /// the circuit.
@@ -132,9 +129,9 @@ impl Dependency {
 mod tests {
     use std::future::{pending, ready};
 
+    use headwater_nats::circuit_breaker::CircuitState;
     use tokio::time::{advance, timeout};
 
-    use super::super::stats::CircuitState;
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

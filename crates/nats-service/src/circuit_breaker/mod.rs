@@ -1,25 +1,20 @@
 //! Circuit breakers: what fails or has become slow is left alone for a while, and tried again with a few calls.
+//!
+//! The circuit itself is `headwater_nats::circuit_breaker`; here is what stands before the event store and the dependencies.
 
-mod breaker;
-mod call;
 mod dependency;
-mod machine;
-mod settings;
-mod stats;
 mod store;
-mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use headwater_core::store::EventStore;
 use headwater_core::{Failure, is_name};
+use headwater_nats::circuit_breaker::Breaker;
+pub use headwater_nats::circuit_breaker::{CircuitBreaker, CircuitState, CircuitStats, Window};
 use headwater_nats::discovery::Check;
 
-use self::breaker::Breaker;
 pub use self::dependency::{Dependency, DependencyError};
-pub use self::settings::{CircuitBreaker, Window};
-pub use self::stats::{CircuitState, CircuitStats};
 use self::store::GuardedStore;
 use crate::counters::Count;
 use crate::problem::Problems;

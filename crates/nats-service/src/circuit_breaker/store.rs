@@ -8,9 +8,7 @@ use headwater_core::store::{
     Append, AppendError, Appended, EventFilter, EventStore, EventStream, Freshness, Head, History, ReadError,
     ReadOptions, StartFrom, StoreError,
 };
-
-use super::breaker::Breaker;
-use super::call::Call;
+use headwater_nats::circuit_breaker::{Breaker, Call};
 
 /// The event store behind a circuit.
 ///

@@ -5,7 +5,7 @@ use opentelemetry::KeyValue;
 use opentelemetry::metrics::{AsyncInstrument, Meter};
 
 use super::observables::Told;
-use crate::circuit_breaker::{CircuitState, CircuitStats};
+use crate::circuit_breaker::CircuitStats;
 use crate::instance::Instance;
 
 /// Makes the instruments of the features that are on.
@@ -50,14 +50,7 @@ fn circuits(meter: &Meter, told: impl Fn() -> Told) {
 
     let gauge = meter.u64_observable_gauge(names::CIRCUIT_STATE);
     let description = "How a circuit is: 0 closed, 1 half-open, 2 open";
-    let state = each(told(), |stats| {
-        let state = match stats.state {
-            CircuitState::Closed => 0,
-            CircuitState::HalfOpen => 1,
-            CircuitState::Open => 2,
-        };
-        vec![(state, None)]
-    });
+    let state = each(told(), |stats| vec![(stats.state.number(), None)]);
     let _instrument = gauge.with_description(description).with_callback(state).build();
 }
 

@@ -12,17 +12,17 @@ use super::machine::{Change, Machine, Pass, Phase};
 use super::settings::CircuitBreaker;
 use super::stats::{CircuitState, CircuitStats};
 use super::window::{Outcome, Tally};
-use crate::counters::Count;
+use crate::count::Count;
 
 /// Nothing is asked now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub struct Refused {
     /// How long until the next try.
-    pub(crate) wait: Duration,
+    pub wait: Duration,
 }
 
 /// A circuit that many tasks share.
-pub(crate) struct Breaker {
+pub struct Breaker {
     name: &'static str,
     settings: CircuitBreaker,
     machine: Mutex<Machine>,
@@ -42,7 +42,9 @@ pub(crate) struct Breaker {
 const ASK: u64 = 1;
 
 impl Breaker {
-    pub(super) fn new(name: &'static str, settings: CircuitBreaker) -> Self {
+    /// The circuit called `name`, closed. The settings were [checked](CircuitBreaker::check).
+    #[must_use]
+    pub fn new(name: &'static str, settings: CircuitBreaker) -> Self {
         Self {
             name,
             machine: Mutex::new(Machine::new(&settings)),
@@ -58,17 +60,23 @@ impl Breaker {
         }
     }
 
-    pub(super) fn name(&self) -> &'static str {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         self.name
     }
 
-    pub(super) fn settings(&self) -> &CircuitBreaker {
+    /// Its settings.
+    pub fn settings(&self) -> &CircuitBreaker {
         &self.settings
     }
 
     /// Lets somebody through who will make calls of [`begin_within`](Self::begin_within). While all is well this is one
     /// atomic read, and while the circuit is open another and a look at the clock.
-    pub(crate) fn admit(&self) -> Result<(), Refused> {
+    ///
+    /// # Errors
+    /// When nothing is asked now.
+    pub fn admit(&self) -> Result<(), Refused> {
         match self.shut.load(Ordering::Acquire) {
             0 => Ok(()),
             until => self.enter(until).map(drop),
@@ -76,13 +84,19 @@ impl Breaker {
     }
 
     /// Begins a call of its own.
-    pub(super) fn begin(&self) -> Result<Call<'_>, Refused> {
+    ///
+    /// # Errors
+    /// When nothing is asked now.
+    pub fn begin(&self) -> Result<Call<'_>, Refused> {
         let pass = self.enter(self.shut.load(Ordering::Acquire))?;
         Ok(self.call(pass))
     }
 
     /// Begins a call by somebody who was admitted; refused only while the circuit is open.
-    pub(super) fn begin_within(&self) -> Result<Call<'_>, Refused> {
+    ///
+    /// # Errors
+    /// When nothing is asked now.
+    pub fn begin_within(&self) -> Result<Call<'_>, Refused> {
         let machine = self.machine();
         match machine.phase() {
             Phase::Closed | Phase::HalfOpen { .. } => Ok(self.call(machine.pass())),
@@ -94,7 +108,7 @@ impl Breaker {
     }
 
     /// Begins a call that is not refused whatever the state.
-    pub(super) fn begin_anyhow(&self) -> Call<'_> {
+    pub fn begin_anyhow(&self) -> Call<'_> {
         let pass = self.machine().pass();
         self.call(pass)
     }
@@ -156,7 +170,8 @@ impl Breaker {
     }
 
     /// How it is now, and how long until the next try when it is open.
-    pub(crate) fn state(&self) -> (CircuitState, Option<Duration>) {
+    #[must_use]
+    pub fn state(&self) -> (CircuitState, Option<Duration>) {
         let now = self.now();
         match self.machine().phase() {
             Phase::Closed => (CircuitState::Closed, None),
@@ -165,7 +180,9 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn stats(&self) -> CircuitStats {
+    /// How it is, and what it has seen.
+    #[must_use]
+    pub fn stats(&self) -> CircuitStats {
         let (state, wait) = self.state();
         let tally = self.machine().tally(self.now());
         let (failure_rate, slow_rate) = tally.rates(tally.total());
@@ -183,7 +200,8 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn reset_stats(&self) {
+    /// Begins to count anew. What the circuit knows of the calls stays.
+    pub fn reset_stats(&self) {
         let counts = [&self.opened, &self.refused, &self.good, &self.slow, &self.failed, &self.given_up];
         counts.into_iter().for_each(Count::reset);
     }

@@ -27,6 +27,16 @@ impl CircuitState {
             Self::HalfOpen => "half-open",
         }
     }
+
+    /// As metrics write it: 0 closed, 1 half-open, 2 open.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Closed => 0,
+            Self::HalfOpen => 1,
+            Self::Open => 2,
+        }
+    }
 }
 
 impl fmt::Display for CircuitState {

@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use headwater_nats::connect::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::connect::HumanDuration;
 use crate::problem::Problems;
 
-/// When something that fails or has become slow is left alone, and when it is tried again. For the event store it is handed
-/// to [`Service::circuit_breaker`](crate::Service::circuit_breaker), for what handlers ask to
-/// [`Dependency::new`](crate::Dependency::new).
+/// When something that fails or has become slow is left alone, and when it is tried again. For a service's event store it is
+/// handed to `Service::circuit_breaker`, for what its handlers ask to `Dependency::new`, and for the handlers of a message
+/// router to `CircuitBreakerLayer::new`.
 ///
 /// Closed, calls go through, and those of the [`window`](Self::window) are counted: how many failed, and how many took longer
 /// than [`slow_call`](Self::slow_call). When one of the two rates is reached, and there were at least
@@ -21,7 +21,7 @@ use crate::problem::Problems;
 /// open: [`trial_calls`](Self::trial_calls) calls go through, and by the same rates it opens again or closes.
 ///
 /// ```
-/// use headwater_nats_service::{CircuitBreaker, Window};
+/// use headwater_nats::circuit_breaker::{CircuitBreaker, Window};
 /// use std::time::Duration;
 ///
 /// let breaker = CircuitBreaker::default()
@@ -158,8 +158,8 @@ impl CircuitBreaker {
         Self { clock: Clock(Arc::new(clock)), ..self }
     }
 
-    /// `at` is where the settings stand, such as `circuit_breaker`.
-    pub(crate) fn check(&self, at: &str, problems: &mut Problems) {
+    /// Says what is wrong. `at` is where the settings stand, such as `circuit_breaker`.
+    pub fn check(&self, at: &str, problems: &mut Problems) {
         for (field, rate) in [("failure_rate", self.failure_rate), ("slow_rate", self.slow_rate)] {
             if !(rate > 0.0 && rate <= 1.0) {
                 problems.add(format!("{at}.{field}"), &rate, "must be above 0 and at most 1");

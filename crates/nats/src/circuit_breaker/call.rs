@@ -8,7 +8,8 @@ use super::window::Outcome;
 
 /// A call under way. Dropped before it has ended it counts as slow when it was, and otherwise as nothing.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+#[must_use = "dropped, it counts as given up"]
+pub struct Call<'a> {
     breaker: &'a Breaker,
     pass: Pass,
     began: Instant,
@@ -21,17 +22,17 @@ impl<'a> Call<'a> {
     }
 
     /// It was answered, in whatever time.
-    pub(super) fn answered(mut self) {
+    pub fn answered(mut self) {
         self.outcome = if self.is_slow() { Outcome::Slow } else { Outcome::Good };
     }
 
     /// It was answered in a way that says nothing about speed.
-    pub(super) fn good(mut self) {
+    pub fn good(mut self) {
         self.outcome = Outcome::Good;
     }
 
     /// It was not answered.
-    pub(super) fn failed(mut self) {
+    pub fn failed(mut self) {
         self.outcome = Outcome::Failed;
     }
 

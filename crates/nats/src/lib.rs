@@ -7,6 +7,7 @@
 //! - [`discovery`]: what an instance says about itself (NATS service discovery, health, contract).
 //! - [`backoff`]: pauses between attempts.
 //! - [`circuit_breaker`]: what fails is left alone for a while.
+//! - [`rate_limit`]: so much in so much time (feature `rate-limit`).
 //! - [`problem`], [`count`]: what is wrong with settings; numbers that many tasks count.
 //! - [`connect`]: settings, connections that are looked after, and what can be known of them.
 //! - [`telemetry`]: OpenTelemetry's names, trace contexts, and settings.
@@ -22,6 +23,8 @@ pub mod event;
 pub mod header;
 pub mod limits;
 pub mod problem;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
 pub mod reply;
 pub mod request;
 pub mod signature;

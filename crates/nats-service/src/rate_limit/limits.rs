@@ -1,15 +1,10 @@
 //! All limits of an instance, asked together: what one refuses, no other counts.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::collections::HashMap;
 
+use headwater_nats::rate_limit::{Budgets, Rate};
 use headwater_nats::subject::Subjects;
 
-use super::keys::Now;
-use super::limit::Limit;
-use super::rate::Rate;
 use super::settings::RateLimit;
 
 /// Which limit it is, as `details.limit` and statistics name it.
@@ -44,87 +39,72 @@ pub(super) struct Asked<'a> {
     pub(super) caller: u64,
 }
 
-/// Why a request does not pass.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) limit: Word,
-    /// After this time it would pass, if nobody else came meanwhile.
-    pub(super) wait: Duration,
-}
-
-/// The limits of one instance. Only one request is decided at a time.
+/// The limits of one instance, by their places among the budgets.
 #[derive(Debug)]
 pub(super) struct Limits {
-    service: Option<Limit>,
-    tenant: Option<Limit>,
-    caller: Option<Limit>,
+    words: Vec<Word>,
+    service: Option<usize>,
+    tenant: Option<usize>,
+    caller: Option<usize>,
     /// Of single commands and queries, by subject.
-    subjects: HashMap<Box<str>, (Word, Limit)>,
-    now: Now,
+    subjects: HashMap<Box<str>, usize>,
 }
 
 /// The key of a limit that has only one.
 const ONE: u64 = 0;
 
 impl Limits {
-    /// The settings were checked.
-    pub(super) fn new(settings: &RateLimit, subjects: &Subjects, crowded: &Arc<AtomicU64>) -> Self {
-        let now = Now::default();
+    /// The limits, and the budgets behind them. The settings were checked.
+    pub(super) fn new(settings: &RateLimit, subjects: &Subjects) -> (Self, Budgets) {
         let keys = usize::try_from(settings.max_keys).unwrap_or(1);
-        let limit = |rate: &Rate, keys| Some(Limit::new(rate.quota()?, keys, &now, crowded));
-        let of = |rate: &Option<Rate>, keys| rate.as_ref().and_then(|rate| limit(rate, keys));
-        let single = |word, prefix: &str, rates: &BTreeMap<String, Rate>| {
-            let single = |(name, rate)| Some((format!("{prefix}.{name}").into(), (word, limit(rate, 1)?)));
-            rates.iter().filter_map(single).collect::<Vec<_>>()
+        let (mut words, mut budgets) = (Vec::new(), Vec::new());
+        let mut add = |word, rate: &Rate, keys| {
+            words.push(word);
+            budgets.push((*rate, keys));
+            budgets.len() - 1
         };
-        let service = subjects.service();
-        let commands = single(Word::Command, &format!("{service}.command"), &settings.commands);
-        let queries = single(Word::Query, &format!("{service}.query"), &settings.queries);
-        Self {
-            service: of(&settings.service, 1),
-            tenant: of(&settings.tenant, keys),
-            caller: of(&settings.caller, keys),
-            subjects: commands.into_iter().chain(queries).collect(),
-            now,
+        let service = settings.service.as_ref().map(|rate| add(Word::Service, rate, 1));
+        let tenant = settings.tenant.as_ref().map(|rate| add(Word::Tenant, rate, keys));
+        let caller = settings.caller.as_ref().map(|rate| add(Word::Caller, rate, keys));
+        let mut single = HashMap::new();
+        let name = subjects.service();
+        for (word, prefix, rates) in [
+            (Word::Command, format!("{name}.command"), &settings.commands),
+            (Word::Query, format!("{name}.query"), &settings.queries),
+        ] {
+            for (name, rate) in rates {
+                single.insert(format!("{prefix}.{name}").into(), add(word, rate, 1));
+            }
         }
+        (Self { words, service, tenant, caller, subjects: single }, Budgets::new(budgets))
     }
 
-    /// Lets a request through at `now`, or says why not and counts it nowhere.
-    pub(super) fn decide(&self, asked: Asked<'_>, now: Duration) -> Result<(), Refused> {
-        self.now.set(now);
-        let own = if self.subjects.is_empty() { None } else { self.subjects.get(asked.subject) };
-        let apply = [
-            self.service.as_ref().map(|limit| (Word::Service, limit, ONE)),
-            self.tenant.as_ref().map(|limit| (Word::Tenant, limit, asked.tenant)),
-            self.caller.as_ref().map(|limit| (Word::Caller, limit, asked.caller)),
-            own.map(|(word, limit)| (*word, limit, ONE)),
-        ];
-        let refused = apply
-            .iter()
-            .flatten()
-            .filter_map(|(word, limit, key)| limit.look(*key).map(|wait| Refused { limit: *word, wait }));
-        // Whoever waits as long as the longest says passes all of them.
-        if let Some(refused) = refused.max_by_key(|refused| refused.wait) {
-            return Err(refused);
-        }
-        apply.iter().flatten().for_each(|(_, limit, key)| limit.take(*key));
-        Ok(())
+    /// The limits that apply to a request, and its keys.
+    pub(super) fn that_apply(&self, asked: Asked<'_>) -> [Option<(usize, u64)>; 4] {
+        let own = if self.subjects.is_empty() { None } else { self.subjects.get(asked.subject).copied() };
+        [
+            self.service.map(|place| (place, ONE)),
+            self.tenant.map(|place| (place, asked.tenant)),
+            self.caller.map(|place| (place, asked.caller)),
+            own.map(|place| (place, ONE)),
+        ]
     }
 
-    /// Forgets a part of the keys that are as good as new at `now`.
-    pub(super) fn sweep(&self, now: Duration) {
-        self.now.set(now);
-        [&self.tenant, &self.caller].into_iter().flatten().for_each(Limit::sweep);
+    /// The limits that tell callers or tenants apart.
+    pub(super) fn with_keys(&self) -> impl Iterator<Item = usize> {
+        self.tenant.into_iter().chain(self.caller)
     }
 
-    /// How many callers and tenants have used some of their budget.
-    pub(super) fn keys(&self) -> usize {
-        [&self.tenant, &self.caller].into_iter().flatten().map(Limit::keys).sum()
+    /// Which limit is at a place.
+    pub(super) fn word(&self, place: usize) -> Word {
+        self.words[place]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use headwater_core::Name;
     use proptest::prelude::*;
 
@@ -134,8 +114,26 @@ mod tests {
     const ADD: &str = "tallies.command.tally.add";
     const GET: &str = "tallies.query.tally.get";
 
-    fn limits(settings: &RateLimit) -> Limits {
-        Limits::new(settings, &Subjects::new(Name::new("tallies").unwrap()), &Arc::default())
+    /// The limits and their budgets, told the time.
+    struct Told(Limits, Budgets);
+
+    /// Why a request does not pass.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Refused {
+        limit: Word,
+        wait: Duration,
+    }
+
+    impl Told {
+        fn decide(&self, asked: Asked<'_>, now: Duration) -> Result<(), Refused> {
+            let decided = self.1.decide(&self.0.that_apply(asked), now);
+            decided.map_err(|refused| Refused { limit: self.0.word(refused.limit), wait: refused.wait })
+        }
+    }
+
+    fn limits(settings: &RateLimit) -> Told {
+        let (limits, budgets) = Limits::new(settings, &Subjects::new(Name::new("tallies").unwrap()));
+        Told(limits, budgets)
     }
 
     fn asked(subject: &str, caller: u64) -> Asked<'_> {
@@ -143,7 +141,7 @@ mod tests {
     }
 
     /// How many of `count` requests pass at `now`.
-    fn pass(limits: &Limits, asked: Asked<'_>, count: u32, now: Duration) -> u32 {
+    fn pass(limits: &Told, asked: Asked<'_>, count: u32, now: Duration) -> u32 {
         (0..count).map(|_| u32::from(limits.decide(asked, now).is_ok())).sum()
     }
 
@@ -189,11 +187,11 @@ mod tests {
             let asked = asked(ADD, u64::wrapping_mul(caller, 0x9E37_79B9_7F4A_7C15));
             assert_eq!(limits.decide(asked, Duration::ZERO), Ok(()));
         }
-        assert_eq!(limits.keys(), 1000);
-        (0..10).for_each(|_| limits.sweep(500 * MS));
-        assert_eq!(limits.keys(), 1000);
-        (0..10).for_each(|_| limits.sweep(3000 * MS));
-        assert_eq!(limits.keys(), 0);
+        assert_eq!(limits.1.keys(0), 1000);
+        (0..10).for_each(|_| limits.1.sweep(500 * MS));
+        assert_eq!(limits.1.keys(0), 1000);
+        (0..10).for_each(|_| limits.1.sweep(3000 * MS));
+        assert_eq!(limits.1.keys(0), 0);
     }
 
     proptest! {

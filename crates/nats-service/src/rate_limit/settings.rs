@@ -6,10 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use headwater_core::AggregateType;
+use headwater_nats::rate_limit::Rate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::rate::Rate;
 use crate::edge::Request;
 use crate::problem::Problems;
 

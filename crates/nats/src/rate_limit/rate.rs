@@ -4,10 +4,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::Quota;
-use headwater_nats::connect::HumanDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::connect::HumanDuration;
 use crate::problem::Problems;
 
 /// The longest time in which a budget may fill: 100 years, in nanoseconds. Sums of it must fit in 64 bits.
@@ -69,7 +69,8 @@ impl Rate {
         Some(Quota::with_period(one)?.allow_burst(burst))
     }
 
-    pub(super) fn check(&self, setting: &str, problems: &mut Problems) {
+    /// Says what is wrong. `setting` is where it stands, such as `rate_limit.caller`.
+    pub fn check(&self, setting: &str, problems: &mut Problems) {
         let countable = 1..=i64::from(u32::MAX);
         let before = problems.len();
         for (field, number) in [("rate", Some(self.rate)), ("burst", self.burst)] {

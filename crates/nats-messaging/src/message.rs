@@ -2,6 +2,7 @@
 
 mod check;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,14 +58,16 @@ impl Message {
 /// Headers, in the order in which they were set. Names are told apart without regard to case, as RFC 9110 has it and as
 /// other programs write them. Clones share them until one is changed.
 #[derive(Clone, Default)]
-pub struct Headers(Option<Arc<Vec<(String, String)>>>);
+pub struct Headers(Option<Arc<Vec<Pair>>>);
+
+type Pair = (Cow<'static, str>, String);
 
 impl Headers {
-    fn pairs(&self) -> &[(String, String)] {
+    fn pairs(&self) -> &[Pair] {
         self.0.as_ref().map_or(&[], |pairs| pairs.as_slice())
     }
 
-    fn pairs_mut(&mut self) -> &mut Vec<(String, String)> {
+    fn pairs_mut(&mut self) -> &mut Vec<Pair> {
         Arc::make_mut(self.0.get_or_insert_default())
     }
 
@@ -83,7 +86,12 @@ impl Headers {
 
     /// Adds a value to those that the name may already have.
     pub fn append(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        self.pairs_mut().push((name.into(), value.into()));
+        self.pairs_mut().push((Cow::Owned(name.into()), value.into()));
+    }
+
+    /// Adds a value to a name that every program knows.
+    pub(crate) fn append_known(&mut self, name: &'static str, value: impl Into<String>) {
+        self.pairs_mut().push((Cow::Borrowed(name), value.into()));
     }
 
     /// Takes all values of a name away.
@@ -95,7 +103,7 @@ impl Headers {
 
     /// All of them, a name with several values several times.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs().iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
     /// Whether there are none.
@@ -121,7 +129,7 @@ impl fmt::Debug for Headers {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (Cow::Owned(name.into()), value.into())).collect();
         Self((!pairs.is_empty()).then(|| Arc::new(pairs)))
     }
 }

@@ -73,7 +73,8 @@ impl Attributes {
     pub fn check(&self, envelope: Envelope) -> Result<(), EnvelopeError> {
         let refuse = |name: &str, what: &str| Err(EnvelopeError::new(envelope, name, what));
         for (name, value) in [("id", &self.id), ("source", &self.source), ("type", &self.event_type)] {
-            if value.is_empty() {
+            // Without an envelope nobody says the others.
+            if value.is_empty() && (envelope != Envelope::Bare || name == "id") {
                 return refuse(name, "is empty");
             }
             if has_control(value) {

@@ -52,12 +52,12 @@ impl Envelope {
         };
         // A content type of CloudEvents would say that the body is a whole event.
         if self == Self::CloudEvents || !essence(content_type).starts_with("application/cloudevents") {
-            headers.append(CONTENT_TYPE, content_type);
+            headers.append_known(CONTENT_TYPE, content_type);
         }
-        headers.append(MSG_ID, attributes.id.as_str());
+        headers.append_known(MSG_ID, attributes.id.as_str());
         for (name, value) in [(TRACEPARENT, &attributes.traceparent), (TRACESTATE, &attributes.tracestate)] {
             if let Some(value) = value {
-                headers.append(name, value.as_str());
+                headers.append_known(name, value.as_str());
             }
         }
         Ok((headers, body))

@@ -9,6 +9,8 @@ use crate::message::{Headers, MESSAGE_ID, Message};
 /// The server looks for it letter by letter, while ours are told apart without regard to case.
 const ID: HeaderName = HeaderName::from_static(header::MSG_ID);
 
+const CONTENT_TYPE: HeaderName = HeaderName::from_static(header::CONTENT_TYPE);
+
 /// The message as it is sent; what is wrong with it when it cannot be.
 pub(super) fn outgoing(message: Message) -> Result<Outgoing, (String, String)> {
     if let Some(flaw) = message.flaw() {
@@ -27,8 +29,11 @@ fn header_map(headers: &Headers) -> Result<Option<HeaderMap>, String> {
     }
     let mut map = HeaderMap::new();
     for (name, value) in headers.iter() {
-        let known = if name.eq_ignore_ascii_case(MESSAGE_ID) { Ok(ID) } else { name.parse() };
-        let name: HeaderName = known.map_err(|_| format!("the header {name:?}: no name"))?;
+        let name = match name {
+            header::CONTENT_TYPE => CONTENT_TYPE,
+            _ if name.eq_ignore_ascii_case(MESSAGE_ID) => ID,
+            _ => name.parse().map_err(|_| format!("the header {name:?}: no name"))?,
+        };
         let value: HeaderValue = value.parse().map_err(|_| format!("the header {name:?}: no value"))?;
         map.append(name, value);
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::core::Core;
 use super::parcel::Parcel;
 use super::{PublisherError, trace};
-use crate::envelope::{Attributes, WriteError};
+use crate::envelope::{Attributes, Envelope, WriteError};
 use crate::message::Message;
 
 impl Core {
@@ -21,6 +21,15 @@ impl Core {
         let telemetry = self.telemetry.as_ref();
         let span = telemetry.and_then(|telemetry| telemetry.begin(subject, attributes, parent.as_ref()));
         trace::carry([span.as_ref(), parent.as_ref()], attributes);
+        if self.envelope != Envelope::Bare {
+            self.complete(subject, attributes);
+        }
+        let message = Message { subject: self.whole(subject), ..Message::default() };
+        Parcel { message, began, deadline, attempts: 0, maybe_stored: false, backoff: None, span }
+    }
+
+    /// Fills in what envelopes say.
+    fn complete(&self, subject: &str, attributes: &mut Attributes) {
         attributes.source.clone_from(&self.source);
         if attributes.event_type.is_empty() {
             attributes.event_type = subject.to_owned();
@@ -30,8 +39,6 @@ impl Core {
         if attributes.tenant_id.is_none() {
             attributes.tenant_id.clone_from(&self.tenant);
         }
-        let message = Message { subject: self.whole(subject), ..Message::default() };
-        Parcel { message, began, deadline, attempts: 0, maybe_stored: false, backoff: None, span }
     }
 
     fn whole(&self, subject: &str) -> String {

@@ -7,8 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt, StreamExt};
-use tokio::sync::mpsc::error::TryRecvError;
+use futures_util::{FutureExt, StreamExt, future};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::task::JoinHandle;
@@ -18,10 +17,11 @@ use super::PublisherError;
 use super::core::Core;
 use super::flush::{FlushError, Untold};
 use super::parcel::Parcel;
+use crate::message::{Headers, MESSAGE_ID};
 use crate::publish::{Acknowledgement, Published};
 
-/// How long a message waits at the most, while others are under way, until somebody looks for its acknowledgement.
-const PICKED_UP_WITHIN: Duration = Duration::from_millis(1);
+/// How long the oldest message may keep those behind it waiting. Acknowledged out of turn, they are told so that much later.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// The messages under way.
 #[derive(Debug)]
@@ -34,17 +34,19 @@ pub(super) struct Pipeline {
     /// To the task that waits for acknowledgements, which is there from the first message on. No more wait in it than there are
     /// places. Once all handles of the publisher are gone, or nothing has come down the line instead of a message, it ends with
     /// the last message under way.
-    line: OnceLock<UnboundedSender<Option<Flight>>>,
+    line: OnceLock<UnboundedSender<Option<Launched>>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// A message that was handed over.
 struct Flight {
     parcel: Parcel,
-    acknowledgement: Acknowledgement,
     place: OwnedSemaphorePermit,
     told: oneshot::Sender<Result<Published, PublisherError>>,
 }
+
+/// A message whose acknowledgement is still to come.
+type Launched = (Flight, Acknowledgement);
 
 impl Pipeline {
     pub(super) fn new(window: usize) -> Self {
@@ -93,16 +95,16 @@ impl Pipeline {
             Ok(acknowledgement) => acknowledgement,
             Err(error) => return Err(core.given_up(&parcel, error)),
         };
-        let id = parcel.message.message_id().unwrap_or_default().to_owned();
+        let headers = parcel.message.headers.clone();
         let (told, result) = oneshot::channel();
         self.under_way.fetch_add(1, Ordering::Relaxed);
         let line = self.line.get_or_init(|| self.start(core));
         // Where there is no task any more, its runtime having ended, the receipt says so.
-        let _ = line.send(Some(Flight { parcel, acknowledgement, place, told }));
-        Ok(Receipt { id, result })
+        let _ = line.send(Some((Flight { parcel, place, told }, acknowledgement)));
+        Ok(Receipt { headers, result })
     }
 
-    fn start(&self, core: &Arc<Core>) -> UnboundedSender<Option<Flight>> {
+    fn start(&self, core: &Arc<Core>) -> UnboundedSender<Option<Launched>> {
         let (line, launched) = unbounded_channel();
         let (under_way, untold) = (Arc::clone(&self.under_way), Arc::clone(&self.untold));
         let task = tokio::spawn(look_after(Watch { core: Arc::clone(core), under_way, untold }, launched));
@@ -141,60 +143,64 @@ struct Watch {
     untold: Arc<Untold>,
 }
 
-/// Follows all messages. Where many are handed over, waking this task for each would cost as much as the message: then new ones
-/// are picked up when one of those under way is settled, or a moment later.
-async fn look_after(watch: Watch, mut launched: UnboundedReceiver<Option<Flight>>) {
-    let (mut flights, mut open) = (FuturesUnordered::new(), true);
-    while open || !flights.is_empty() {
-        let before = flights.len();
-        while open {
-            match launched.try_recv() {
-                Ok(Some(flight)) => flights.push(follow(watch.clone(), flight)),
-                Err(TryRecvError::Empty) => break,
-                Ok(None) | Err(TryRecvError::Disconnected) => open = false,
-            }
-        }
-        if flights.len() > before {
-            // Late, there is nothing to do but to look for new ones.
-            let _ = timeout(PICKED_UP_WITHIN, settled(&mut flights)).await;
-            continue;
-        }
+/// Follows all messages, in the order in which they were handed over, which is nearly always the order of their acknowledgements:
+/// those behind the oldest are not looked at before it is settled, so they cost neither a waking nor a timer. An oldest one that
+/// stays away or has to be tried again steps aside, and as long as there is such a straggler, each message waits for itself.
+async fn look_after(watch: Watch, mut launched: UnboundedReceiver<Option<Launched>>) {
+    let (mut stragglers, mut open) = (FuturesUnordered::new(), true);
+    while open || !stragglers.is_empty() {
         tokio::select! {
-            () = settled(&mut flights), if !flights.is_empty() => {}
-            flight = launched.recv(), if open => match flight.flatten() {
-                Some(flight) => flights.push(follow(watch.clone(), flight)),
+            Some(()) = stragglers.next() => {}
+            next = launched.recv(), if open => match next.flatten() {
+                Some(next) if stragglers.is_empty() => {
+                    if let Some(straggler) = watch.settled_soon(next).await {
+                        stragglers.push(watch.clone().follow(straggler));
+                    }
+                }
+                Some(next) => stragglers.push(watch.clone().follow(next)),
                 None => open = false,
             },
-            else => return,
         }
     }
 }
 
-/// Waits for one that is settled, and takes along all others that are.
-async fn settled(flights: &mut FuturesUnordered<impl Future<Output = ()>>) {
-    if flights.next().await.is_some() {
-        while let Some(Some(())) = flights.next().now_or_never() {}
+impl Watch {
+    /// Waits a little until a message is stored. Gives it back when that takes longer, or when it has to be tried again.
+    async fn settled_soon(&self, (flight, mut acknowledgement): Launched) -> Option<Launched> {
+        match timeout(PATIENCE, &mut acknowledgement).await {
+            Ok(Ok(published)) => {
+                self.landed(flight, Ok(published));
+                None
+            }
+            Ok(Err(error)) => Some((flight, future::ready(Err(error)).boxed())),
+            Err(_late) => Some((flight, acknowledgement)),
+        }
     }
-}
 
-async fn follow(watch: Watch, flight: Flight) {
-    let Flight { mut parcel, acknowledgement, place, told } = flight;
-    let result = watch.core.settle(&mut parcel, acknowledgement).await;
-    watch.core.report(&parcel, &result);
-    if let Err(error) = &result {
-        watch.untold.add(error);
+    async fn follow(self, (mut flight, acknowledgement): Launched) {
+        let result = self.core.settle(&mut flight.parcel, acknowledgement).await;
+        self.landed(flight, result);
     }
-    // Nobody has to wait for it.
-    let _ = told.send(result);
-    watch.under_way.fetch_sub(1, Ordering::Relaxed);
-    drop(place);
+
+    fn landed(&self, flight: Flight, result: Result<Published, PublisherError>) {
+        let Flight { parcel, place, told } = flight;
+        self.core.report(&parcel, &result);
+        if let Err(error) = &result {
+            self.untold.add(error);
+        }
+        // Nobody has to wait for it.
+        let _ = told.send(result);
+        self.under_way.fetch_sub(1, Ordering::Relaxed);
+        drop(place);
+    }
 }
 
 /// A message that was handed over. Awaited, it tells where the message is stored; dropped, the message goes its way all the
 /// same, and [`Publisher::flush`](super::Publisher::flush) tells when it failed.
 #[derive(Debug)]
 pub struct Receipt {
-    id: String,
+    /// Those of the message, which name its id.
+    headers: Headers,
     result: oneshot::Receiver<Result<Published, PublisherError>>,
 }
 
@@ -202,7 +208,7 @@ impl Receipt {
     /// The message's id.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        self.headers.get(MESSAGE_ID).unwrap_or_default()
     }
 }
 
@@ -211,6 +217,6 @@ impl Future for Receipt {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let told = ready!(Pin::new(&mut self.result).poll(cx));
-        Poll::Ready(told.unwrap_or_else(|_| Err(PublisherError::Abandoned { id: std::mem::take(&mut self.id) })))
+        Poll::Ready(told.unwrap_or_else(|_| Err(PublisherError::Abandoned { id: self.id().to_owned() })))
     }
 }

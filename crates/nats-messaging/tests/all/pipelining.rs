@@ -147,6 +147,27 @@ async fn what_cannot_be_handed_over_keeps_its_place_before_those_after_it() {
     assert_eq!(numbers(&port.stored()), [0, 1, 2, 3, 4]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_whose_acknowledgement_stays_away_does_not_hold_up_those_behind_it() {
+    let port = Scripted::new([Answer::Silence, Answer::Stored, Answer::Silence, Answer::Unavailable]);
+    let publisher = on(&port).window(4).retry(RetryPolicy::never()).build().unwrap();
+    let (mut receipts, began) = (Vec::new(), Instant::now());
+    for number in 0..20 {
+        receipts.push(in_time(publisher.enqueue("n", &number)).await.unwrap());
+    }
+    let silent = [receipts.remove(2), receipts.remove(0)];
+    let mut failed = 0;
+    for receipt in receipts {
+        failed += u32::from(in_time(receipt).await.is_err());
+    }
+    assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
+    assert_eq!((failed, publisher.in_flight()), (1, 2));
+    for receipt in silent {
+        assert!(in_time(receipt).await.is_err());
+    }
+    assert!(in_time(publisher.flush()).await.is_err());
+}
+
 #[tokio::test]
 async fn a_closed_publisher_takes_nothing_and_has_finished_what_it_had() {
     let port = Scripted::new([Answer::Held; 3]);

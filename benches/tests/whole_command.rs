@@ -37,6 +37,21 @@ fn a_quick_run_reports_both_programs_and_checks_their_journals() {
 }
 
 #[test]
+fn a_consumer_that_lags_is_watched_until_it_has_caught_up() {
+    let folder = tempfile::tempdir().unwrap();
+    // 5 000 messages for each of three routers.
+    let run = ["lag", "--quick", "--seconds", "0.05", "--dir", folder.path().to_str().unwrap()];
+    let output = benches(&run);
+    let (table, progress) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{progress}");
+    for case in ["one slow handler", "in order by key", "a fast handler beside it"] {
+        let note = table.lines().find(|line| line.starts_with("lag ") && line.contains(&format!("{case}: ")));
+        let note = note.unwrap_or_else(|| panic!("{case} is not in\n{table}"));
+        assert!(note.contains("MiB of the reader") && note.contains("pending"), "{note}");
+    }
+}
+
+#[test]
 fn the_list_names_every_scenario_and_starts_nothing() {
     let output = benches(&["--list"]);
     let list = String::from_utf8_lossy(&output.stdout);

@@ -1,7 +1,9 @@
 //! Reading so many messages of a stream through a durable consumer, each decoded and acknowledged by itself, and then ending:
-//! by a subscription, or by a bare pull consumer.
+//! by a subscription, by a router's handler, or by a bare pull consumer.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer};
@@ -9,7 +11,9 @@ use futures_util::StreamExt;
 use headwater::nats::connect::{Connection, NatsConfig};
 use headwater_nats_messaging::consume::{Consume, ConsumerConfig};
 use headwater_nats_messaging::jetstream::JetStream;
+use headwater_nats_messaging::router::{Payload, Route, Router, Shutdown, State};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::Fallible;
@@ -31,8 +35,19 @@ pub(crate) struct Consuming {
     pub(crate) messages: u64,
     /// How many are fetched ahead.
     pub(crate) buffer: u32,
-    /// By a subscription; otherwise by hand.
-    pub(crate) ours: bool,
+    pub(crate) by: By,
+}
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum By {
+    /// A subscription of the port, one message after the other.
+    Subscription,
+    /// A router's handler that takes the payload as its type, with everything about it as it is by default.
+    Router,
+    /// A bare pull consumer, one message after the other.
+    Hand,
 }
 
 /// What a consuming program says at its end.
@@ -52,8 +67,13 @@ pub(crate) struct Note {
 impl Consuming {
     pub(super) async fn run(self) -> Fallible<ConsumingSaid> {
         let meter = Meter::new(vec![std::process::id()], Vec::new());
-        let consuming =
-            async { if self.ours { self.by_subscription(&meter).await } else { self.by_hand(&meter).await } };
+        let consuming = async {
+            match self.by {
+                By::Subscription => self.by_subscription(&meter).await,
+                By::Router => self.by_router(&meter).await,
+                By::Hand => self.by_hand(&meter).await,
+            }
+        };
         let first = timeout(LIMIT, consuming).await.map_err(|_| "the messages were not read in time")??;
         let last = meter.mark()?;
         let seconds = (last.at() - first.at()).as_secs_f64();
@@ -74,6 +94,27 @@ impl Consuming {
             } else {
                 delivery.ack().await?;
             }
+        }
+        Ok(first)
+    }
+
+    async fn by_router(&self, meter: &Meter) -> Fallible<Mark> {
+        let connection = Connection::connect(&NatsConfig::new(&self.url).name("router")).await?;
+        let buffer = NonZeroU32::new(self.buffer).ok_or("a buffer of 0")?;
+        let (durable, read) = (self.durable.clone(), Arc::new(Read::of(self.messages)));
+        let route = Route::event("notes.>", take).stream(&self.stream);
+        let router = Router::new()
+            .service("reader")
+            .naming(move |_| durable.clone())
+            .route(route.consumer(move |consumer| consumer.buffer = buffer))
+            .with_state(Arc::clone(&read));
+        let first = meter.mark()?;
+        let running = router.start(JetStream::new(connection)).await?;
+        read.all.notified().await;
+        let ended = running.shutdown(LAST_ONES).await;
+        let (count, sum) = (read.count.load(Ordering::Relaxed), read.sum.load(Ordering::Relaxed));
+        if ended != Shutdown::Finished || (count, sum) != (self.messages, (0..self.messages).sum()) {
+            return Err(format!("{count} messages were handled and not each of {} once", self.messages).into());
         }
         Ok(first)
     }
@@ -102,5 +143,28 @@ impl Consuming {
             return Ok(());
         }
         Err(format!("message {number} is that of order {}", note.order).into())
+    }
+}
+
+/// What a router's handler has read.
+#[derive(Debug)]
+struct Read {
+    messages: u64,
+    count: AtomicU64,
+    /// Of the messages' numbers.
+    sum: AtomicU64,
+    all: Notify,
+}
+
+impl Read {
+    fn of(messages: u64) -> Self {
+        Self { messages, count: AtomicU64::new(0), sum: AtomicU64::new(0), all: Notify::new() }
+    }
+}
+
+async fn take(State(read): State<Arc<Read>>, Payload(note): Payload<Note>) {
+    read.sum.fetch_add(note.order % read.messages, Ordering::Relaxed);
+    if read.count.fetch_add(1, Ordering::Relaxed) + 1 == read.messages {
+        read.all.notify_one();
     }
 }

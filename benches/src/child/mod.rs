@@ -7,6 +7,7 @@ mod by_hand;
 mod consuming;
 mod echo;
 mod features;
+mod lagging;
 mod ours;
 mod publishing;
 mod reader;
@@ -20,8 +21,9 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 pub(crate) use by_hand::{ByHand, Loading};
-pub(crate) use consuming::{Consuming, ConsumingSaid, Note};
+pub(crate) use consuming::{By, Consuming, ConsumingSaid, Note};
 pub(crate) use features::{Features, SECRET, TOKEN};
+pub(crate) use lagging::{GO, Lagging, STAND, Spread as LagSpread, Stand};
 pub(crate) use ours::Ours;
 pub(crate) use publishing::{Publishing, PublishingSaid};
 pub(crate) use reader::{Reader, ReaderSaid};
@@ -45,6 +47,8 @@ pub(crate) enum Role {
     Publishing(Publishing),
     /// Reads messages of a stream through a durable consumer, then ends.
     Consuming(Consuming),
+    /// Reads messages of a stream through a router, far too slowly until it is told otherwise.
+    Lagging(Lagging),
     /// Answers every `get` with the same bytes.
     Echo {
         url: String,
@@ -66,6 +70,7 @@ pub(crate) async fn play(role: Result<Role, serde_json::Error>) -> ExitCode {
         Ok(Role::Reader(reader)) => reader.run().await.and_then(|said| Ok(serde_json::to_value(said)?)),
         Ok(Role::Publishing(publishing)) => publishing.run().await.and_then(|said| Ok(serde_json::to_value(said)?)),
         Ok(Role::Consuming(consuming)) => consuming.run().await.and_then(|said| Ok(serde_json::to_value(said)?)),
+        Ok(Role::Lagging(lagging)) => lagging.run().await,
         Ok(Role::Echo { url, service, reply }) => echo::run(&url, &service, &reply).await,
         Err(error) => Err(error.into()),
     };

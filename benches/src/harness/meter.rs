@@ -83,10 +83,18 @@ fn time(ticks: u64) -> Duration {
 
 /// The resident memory of a process, in bytes.
 pub(crate) fn resident(pid: u32) -> Fallible<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in bytes.
+pub(crate) fn most_resident(pid: u32) -> Fallible<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, field: &str) -> Fallible<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let kilobytes =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse().ok());
-    kilobytes.map(|kilobytes: u64| kilobytes * 1024).ok_or_else(|| format!("/proc/{pid}/status has no VmRSS").into())
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix(field)?.split_whitespace().next()?.parse().ok());
+    kilobytes.map(|kilobytes: u64| kilobytes * 1024).ok_or_else(|| format!("/proc/{pid}/status has no {field}").into())
 }
 
 /// Fields 14 and 15, counted behind the name, which may hold spaces.
@@ -127,6 +135,7 @@ mod tests {
         let first = meter.mark().unwrap();
         let spent = meter.mark().unwrap().since(&first);
         assert!(spent.programs < Duration::from_secs(60) && spent.servers.is_zero());
-        assert!(resident(std::process::id()).unwrap() > 100_000);
+        let now = resident(std::process::id()).unwrap();
+        assert!(now > 100_000 && most_resident(std::process::id()).unwrap() >= now);
     }
 }

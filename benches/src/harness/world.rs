@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use headwater_testkit::{NatsCluster, NatsServer};
 use tempfile::TempDir;
 
-use super::meter::Meter;
+use super::meter::{Meter, resident};
 use super::{journal, machine};
 use crate::Fallible;
 use crate::arguments::Effort;
@@ -104,6 +104,11 @@ impl World {
     /// Reads the clocks of these programs and of all servers.
     pub(crate) fn meter(&self, programs: Vec<u32>) -> Meter {
         Meter::new(programs, self.nodes().iter().filter_map(NatsServer::pid).collect())
+    }
+
+    /// The resident memory of all servers, in bytes.
+    pub(crate) fn servers_resident(&self) -> Fallible<u64> {
+        self.nodes().iter().filter_map(NatsServer::pid).map(resident).sum()
     }
 
     /// Stops the servers and starts them again on the same files, with nothing in their memory.

@@ -1,5 +1,5 @@
-//! Messages of a stream read through a durable consumer, each decoded and acknowledged by itself: by a subscription, against a
-//! bare pull consumer that does the same.
+//! Messages of a stream read through a durable consumer, each decoded and acknowledged by itself: by a subscription, or by a
+//! router's handler, against a bare pull consumer that does the same.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use async_nats::jetstream::stream::Config;
 
 use crate::Fallible;
 use crate::arguments::Effort;
-use crate::child::{Consuming, ConsumingSaid, Note, Role};
+use crate::child::{By, Consuming, ConsumingSaid, Note, Role};
 use crate::harness::machine::load_average;
 use crate::harness::meter::Spent;
 use crate::harness::pairs::alternate;
@@ -28,41 +28,51 @@ const FIRST_ORDER: u64 = 10_000_000;
 /// How many messages are fetched ahead, in both programs: as many as async-nats does by itself.
 const BUFFER: u32 = 200;
 
-const PROGRAMS: [&str; 2] = ["headwater", "by hand"];
-
 /// How long one run may take.
 const LIMIT: Duration = Duration::from_secs(150);
 
 const STREAM: &str = "NOTES";
 
-pub(super) async fn run(effort: &Effort) -> Fallible<Vec<Case>> {
+/// A subscription against the bare consumer.
+pub(super) async fn by_subscription(effort: &Effort) -> Fallible<Vec<Case>> {
+    let programs = [("headwater", By::Subscription), ("by hand", By::Hand)];
+    compare(effort, "consume", &programs).await
+}
+
+/// A router against the bare consumer, and against the subscription that is beneath it.
+pub(super) async fn by_router(effort: &Effort) -> Fallible<Vec<Case>> {
+    let programs = [("headwater", By::Router), ("by hand", By::Hand), ("subscription", By::Subscription)];
+    compare(effort, "process", &programs).await
+}
+
+async fn compare(effort: &Effort, scenario: &'static str, programs: &[(&'static str, By)]) -> Fallible<Vec<Case>> {
     let world = World::start(effort, Sync::Default).await?;
     let messages = if effort.quick { QUICK_MESSAGES } else { MESSAGES };
     fill(&world, messages).await?;
     let load_average = load_average();
-    let readings = alternate(effort.pairs, &PROGRAMS, async |round, program| {
-        let ours = program == &PROGRAMS[0];
-        let durable = format!("reader-{round}-{}", if ours { "ours" } else { "theirs" });
+    let readings = alternate(effort.pairs, programs, async |round, (program, by)| {
+        let durable = format!("reader-{round}-{}", program.replace(' ', "-"));
         let role = Consuming {
             url: world.url(),
             stream: STREAM.to_owned(),
             durable: durable.clone(),
             messages,
             buffer: BUFFER,
-            ours,
+            by: *by,
         };
         let reading = measure(&world, role).await?;
         jetstream::new(world.client().clone()).get_stream(STREAM).await?.delete_consumer(&durable).await?;
         report::tell(&format!("  round {}: {program} {:.0}/s", round + 1, reading.per_second));
         Ok(reading)
     });
+    let names: Vec<_> = programs.iter().map(|(name, _)| *name).collect();
     Ok(vec![Case {
-        scenario: "consume",
+        scenario,
         case: format!("200 bytes of JSON, acknowledged one by one, {BUFFER} fetched ahead"),
         unit: "messages",
         server: world.version(),
         load_average,
-        contenders: Contender::all(&PROGRAMS, readings.await?),
+        contenders: Contender::all(&names, readings.await?),
         bar: Some(Bar::throughput(0.85)),
         note: None,
     }])

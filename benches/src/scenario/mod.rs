@@ -7,6 +7,7 @@ mod consume;
 mod features;
 mod get;
 mod hot;
+mod lag;
 mod memory;
 mod mixed;
 mod one_event;
@@ -62,6 +63,10 @@ pub(crate) enum ScenarioName {
     Publish,
     /// Messages read through a durable consumer and acknowledged one by one, against a bare pull consumer.
     Consume,
+    /// The same through a router's handler that takes the payload as its type.
+    Process,
+    /// The memory of a consumer that lags by a million messages, until it has caught up.
+    Lag,
 }
 
 impl ScenarioName {
@@ -86,7 +91,9 @@ impl ScenarioName {
             Self::Cluster => cluster::run(effort).await,
             Self::Overload => overload::run(effort).await,
             Self::Publish => publish::run(effort).await,
-            Self::Consume => consume::run(effort).await,
+            Self::Consume => consume::by_subscription(effort).await,
+            Self::Process => consume::by_router(effort).await,
+            Self::Lag => lag::run(effort).await,
         }
     }
 

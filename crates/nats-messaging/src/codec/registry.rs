@@ -26,6 +26,11 @@ impl Codecs {
         self
     }
 
+    /// The format that was added last.
+    pub(crate) fn last(&self) -> &dyn Codec {
+        self.0.last().map_or(&Json, |codec| &**codec)
+    }
+
     /// The format that reads data of this media type; an empty one stands for JSON.
     #[must_use]
     pub fn of(&self, content_type: &str) -> Option<&dyn Codec> {

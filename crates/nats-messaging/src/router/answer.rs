@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headwater_core::Failure;
-use serde::Serialize;
+use headwater_nats::header::CONTENT_TYPE;
 
+use super::context::Context;
 use super::handler::Outcome;
 use crate::BoxError;
+use crate::codec::Encode;
 use crate::message::Message;
 
 /// What came of a message, as layers see it.
@@ -49,15 +51,19 @@ pub trait IntoOutcome {
             or `Result` of one of them with an error that becomes a `BoxError`"
 )]
 pub trait IntoReply {
-    /// The reply, or the failure that is told instead.
+    /// The reply to this request, or the failure that is told instead.
     ///
     /// # Errors
     ///
     /// With the failure to tell.
-    fn into_reply(self) -> Result<Message, Failure>;
+    fn into_reply(self, context: &Context) -> Result<Message, Failure>;
 }
 
-/// A reply with any value, written as JSON.
+/// A reply with any value, written in the [format of the request](Context::reply_codec).
+///
+/// Whoever asks in MessagePack is answered in MessagePack, provided that the router [reads it](super::Router::codecs), and
+/// everybody else in JSON. What has a format of its own, such as `Proto`, is written in that, whatever the request was in. The
+/// header `Content-Type` says which it is. Failures are told in JSON always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reply<T>(pub T);
 
@@ -142,37 +148,38 @@ pub(super) fn outcome_of_failure(failure: Failure) -> Outcome {
     Outcome::Retry { error: failure.into(), after }
 }
 
-impl<T: Serialize> IntoReply for Reply<T> {
-    fn into_reply(self) -> Result<Message, Failure> {
-        let body = serde_json::to_vec(&self.0).map_err(|error| {
-            tracing::error!(%error, "a reply cannot be written as JSON");
+impl<T: Encode> IntoReply for Reply<T> {
+    fn into_reply(self, context: &Context) -> Result<Message, Failure> {
+        let (codec, mut body) = (context.reply_codec(), Vec::new());
+        self.0.encode(codec, &mut body).map_err(|error| {
+            tracing::error!(%error, "a reply cannot be written");
             Failure::internal("the reply cannot be written")
         })?;
-        Ok(Message::new("", body).header("Content-Type", "application/json"))
+        Ok(Message::new("", body).header(CONTENT_TYPE, self.0.content_type(codec)))
     }
 }
 
 impl IntoReply for () {
-    fn into_reply(self) -> Result<Message, Failure> {
+    fn into_reply(self, _: &Context) -> Result<Message, Failure> {
         Ok(Message::new("", ""))
     }
 }
 
 impl IntoReply for Bytes {
-    fn into_reply(self) -> Result<Message, Failure> {
+    fn into_reply(self, _: &Context) -> Result<Message, Failure> {
         Ok(Message::new("", self))
     }
 }
 
 impl IntoReply for Message {
-    fn into_reply(self) -> Result<Self, Failure> {
+    fn into_reply(self, _: &Context) -> Result<Self, Failure> {
         Ok(self)
     }
 }
 
 impl<T: IntoReply, E: Into<BoxError>> IntoReply for Result<T, E> {
-    fn into_reply(self) -> Result<Message, Failure> {
-        self.map_or_else(|error| Err(failure_of_error(error.into())), IntoReply::into_reply)
+    fn into_reply(self, context: &Context) -> Result<Message, Failure> {
+        self.map_or_else(|error| Err(failure_of_error(error.into())), |reply| reply.into_reply(context))
     }
 }
 

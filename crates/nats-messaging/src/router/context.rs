@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use headwater_core::Failure;
+use headwater_core::{Failure, JSON};
+use headwater_nats::header::CONTENT_TYPE;
 
 use super::opened::Opened;
 use super::pattern::Pattern;
-use crate::codec::Codecs;
+use crate::codec::{Codec, Codecs, Json, essence};
 use crate::consume::{AckError, Delivery, DeliveryContext};
 use crate::envelope::Received;
 use crate::message::{Headers, Message};
@@ -102,6 +103,16 @@ impl Context {
     #[must_use]
     pub fn codecs(&self) -> &Codecs {
         self.opened.codecs()
+    }
+
+    /// The format that a reply is written in: that of the message's `Content-Type`, or of the data in a CloudEvent, if it is one
+    /// of [`codecs`](Self::codecs), and else JSON.
+    #[must_use]
+    pub fn reply_codec(&self) -> &dyn Codec {
+        let said = self.headers().get(CONTENT_TYPE).unwrap_or(JSON);
+        let of_data = essence(said).starts_with("application/cloudevents").then(|| self.received().ok()).flatten();
+        let said = of_data.map_or(said, Received::content_type);
+        self.codecs().of(said).or_else(|| self.codecs().of(JSON)).unwrap_or(&Json)
     }
 
     /// The message with its envelope read, whichever it has. It is read once, whoever asks.

@@ -50,7 +50,10 @@ impl<S: 'static> Endpoint<S> {
         H::Output: IntoReply + 'static,
     {
         Self::new(Arc::new(move |context, state| match handler.call(context, state) {
-            Ok(handling) => handling.map(|returned| Answer::Reply(returned.into_reply())).boxed(),
+            Ok(handling) => {
+                let context = context.clone();
+                handling.map(move |returned| Answer::Reply(returned.into_reply(&context))).boxed()
+            }
             Err(unfit) => std::future::ready(failed(context, unfit)).boxed(),
         }))
     }

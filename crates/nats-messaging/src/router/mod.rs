@@ -5,7 +5,7 @@
 //! - [`Handler`]: what a handler may look like. It takes [`Payload`], [`Context`], [`State`] and whatever else is [`FromMessage`];
 //!   it returns what becomes an [`Outcome`] or a [`Reply`].
 //! - [`Pattern`], [`Tree`]: subjects with wildcards, and how they are found.
-//! - [`ask`]: the other end of a request.
+//! - [`ask`], [`ask_in`]: the other end of a request.
 //!
 //! ```
 //! use std::time::Duration;
@@ -71,7 +71,7 @@ mod telemetry;
 mod tree;
 
 pub use answer::{Answer, IntoOutcome, IntoReply, Poison, Reply, RetryAfter};
-pub use asking::{AskError, ask};
+pub use asking::{AskError, ask, ask_in};
 pub use context::Context;
 pub use extract::{Extension, FromMessage, FromState, Headers, Json, MessageId, Payload, State, Subject};
 pub use function::Handler;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use headwater_core::{Failure, FailureCode};
 use headwater_nats_messaging::BoxError;
+use headwater_nats_messaging::codec::{Codec, Codecs, Decode, Encode, Json, MessagePack, Proto, erased_serde};
+use headwater_nats_messaging::envelope::{Attributes, Envelope};
 use headwater_nats_messaging::message::Message;
 use headwater_nats_messaging::router::{self, AskError, Context, Payload, Reply, Router, Shutdown, State};
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,7 @@ on_both!(scenarios:
     the_most_specific_handler_answers,
     what_goes_wrong_is_told_in_the_protocols_words,
     a_request_to_patterns_that_overlap_is_answered_once,
+    a_reply_is_in_the_format_of_its_request,
 );
 
 async fn ask<B: Broker>(broker: &B, message: Message) -> Message {
@@ -118,6 +121,103 @@ async fn a_request_to_patterns_that_overlap_is_answered_once<B: Broker>(broker: 
     }
     running.shutdown(Duration::from_secs(10)).await;
     assert_eq!(notes.all(), ["second", "first", "second"]);
+}
+
+/// JSON of a type of its own, which a router knows only when it is told.
+#[derive(Debug, Clone, Copy)]
+struct Own;
+
+impl Codec for Own {
+    fn content_type(&self) -> &str {
+        "application/x.own"
+    }
+
+    fn encode(&self, value: &dyn erased_serde::Serialize, body: &mut Vec<u8>) -> Result<(), BoxError> {
+        Json.encode(value, body)
+    }
+
+    fn decode(&self, body: &[u8], read: &mut headwater_nats_messaging::codec::Read<'_>) -> Result<(), BoxError> {
+        Json.decode(body, read)
+    }
+}
+
+async fn a_reply_is_in_the_format_of_its_request<B: Broker>(broker: B) {
+    async fn half(Payload(asked): Payload<Asked>) -> Result<Reply<Asked>, Failure> {
+        match asked.amount % 2 {
+            0 => Ok(Reply(Asked { amount: asked.amount / 2 })),
+            _ => Err(Failure::new(FailureCode::CommandRejected, "it is odd")),
+        }
+    }
+    let greeting = |Payload(Proto(name)): Payload<Proto<String>>| async move { Reply(Proto(format!("hello {name}"))) };
+    let counting = |Payload(Proto(name)): Payload<Proto<String>>| async move { Reply(name.len()) };
+    let router: Router = Router::new()
+        .service("polyglot")
+        .on_message("in.half", half)
+        .on_message("in.nothing", || async { Reply(json!({ "amount": 4 })) })
+        .on_message("in.greeting", greeting)
+        .on_message("in.counting", counting)
+        .codecs(Codecs::default().with(Own));
+    let running = router.start(broker.clone()).await.unwrap();
+    let deadline = || Instant::now() + PATIENCE;
+    let written = |codec: &dyn Codec, amount: u64| {
+        let mut body = Vec::new();
+        Asked { amount }.encode(codec, &mut body).unwrap();
+        body
+    };
+    let content_type = |reply: &Message| reply.headers.get("Content-Type").map(str::to_owned);
+
+    let codecs: [&dyn Codec; 3] = [&Json, &MessagePack, &Own];
+    for codec in codecs {
+        let own = codec.content_type();
+        for said in [own.to_owned(), format!("{}; v=1", own.to_uppercase())] {
+            let asked = Message::new("in.half", written(codec, 8)).header("Content-Type", said);
+            let reply = ask(&broker, asked).await;
+            assert_eq!((reply.body.to_vec(), content_type(&reply).as_deref()), (written(codec, 4), Some(own)));
+        }
+        // A failure is JSON in whatever format was asked.
+        let odd = Message::new("in.half", written(codec, 3)).header("Content-Type", own);
+        let refused = ask(&broker, odd).await;
+        assert_eq!(content_type(&refused).as_deref(), Some("application/json"), "{own}");
+        assert_eq!(body(&refused)["error"]["code"], "command-rejected", "{own}");
+    }
+    // What the router does not read, and what says nothing, is answered in JSON.
+    for said in [Some("image/png"), Some("application/cloudevents+json"), None] {
+        let mut asked = Message::new("in.nothing", "?");
+        said.into_iter().for_each(|said| asked.headers.set("Content-Type", said));
+        let reply = ask(&broker, asked).await;
+        assert_eq!((content_type(&reply).as_deref(), body(&reply)), (Some("application/json"), json!({ "amount": 4 })));
+    }
+    // In an envelope it is the data's type that counts.
+    for envelope in [Envelope::CloudEvents, Envelope::CloudEventsBinary] {
+        let asked = Asked { amount: 8 };
+        let asked = envelope.write("in.half", &Attributes::new("1", "/till", "ask"), &asked, &MessagePack).unwrap();
+        let reply = ask(&broker, asked).await;
+        assert_eq!(content_type(&reply).as_deref(), Some("application/msgpack"), "{envelope:?}");
+        assert_eq!(reply.body, written(&MessagePack, 4));
+    }
+    // Protocol Buffers are what they are; a value that is none is JSON.
+    let name = Proto("Zoë".to_owned());
+    let Proto(hello): Proto<String> = router::ask(&broker, "in.greeting", &name, deadline()).await.unwrap();
+    let counted: usize = router::ask(&broker, "in.counting", &name, deadline()).await.unwrap();
+    assert_eq!((hello.as_str(), counted), ("hello Zoë", 4));
+    let wrong = ask(
+        &broker,
+        Message::new("in.greeting", written(&MessagePack, 1)).header("Content-Type", "application/msgpack"),
+    );
+    let wrong = wrong.await;
+    assert_eq!(
+        (content_type(&wrong).as_deref(), &body(&wrong)["error"]["code"]),
+        (Some("application/json"), &json!("invalid-request"))
+    );
+
+    for (amount, half) in [(8, Some(4)), (3, None)] {
+        let asked = router::ask_in::<_, Asked>(&broker, MessagePack, "in.half", &Asked { amount }, deadline()).await;
+        assert_eq!(asked.ok().map(|asked| asked.amount), half);
+    }
+    let own: Asked = router::ask_in(&broker, Own, "in.half", &Asked { amount: 6 }, deadline()).await.unwrap();
+    assert_eq!(own.amount, 3);
+    assert!(Asked::decode("application/x.own", &written(&Own, 1).into(), &Codecs::default()).is_err());
+    running.shutdown(Duration::from_secs(10)).await;
 }
 
 #[tokio::test]

@@ -16,6 +16,13 @@ pub trait Archive: Debug + Send + Sync + 'static {
 
     /// Takes a message out of its stream; whether it was there.
     fn remove(&self, stream: String, sequence: u64) -> BoxFuture<'_, Result<bool, ArchiveError>>;
+
+    /// Whether messages stay in this stream when they are acknowledged, so that they can be read later: not in a work queue.
+    /// Where an implementation does not know, they do not.
+    fn keeps_acknowledged(&self, stream: String) -> BoxFuture<'_, Result<bool, ArchiveError>> {
+        drop(stream);
+        Box::pin(std::future::ready(Ok(false)))
+    }
 }
 
 /// A message in its stream.

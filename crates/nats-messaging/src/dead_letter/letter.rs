@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+use super::left_out::LeftOut;
 use crate::message::{MESSAGE_ID, Message};
 
 /// What all headers of dead letters begin with.
@@ -38,6 +39,11 @@ pub mod header {
     pub const LAST_FAILED: &str = "Headwater-Dead-Last-Failed";
     /// How often it was redriven.
     pub const TIMES_REDRIVEN: &str = "Headwater-Dead-Redriven";
+    /// The body is not here, because the letter was too large with it: its size in bytes. It is in the message's own stream, at
+    /// its place there, for as long as that stream keeps it.
+    pub const BODY_LEFT_OUT: &str = "Headwater-Dead-Body-Left-Out";
+    /// How many of the message's own headers are not here either.
+    pub const HEADERS_LEFT_OUT: &str = "Headwater-Dead-Headers-Left-Out";
 
     /// On a redriven message: how often it was redriven, this time included.
     pub const REDRIVEN: &str = "Headwater-Redriven";
@@ -108,6 +114,9 @@ pub struct Letter {
     pub last_failed: DateTime<Utc>,
     /// How often it was redriven before it came here.
     pub redriven: u32,
+    /// What the letter lacks of its message, because it was too large with it; [`DeadLetters::whole`](super::DeadLetters::whole)
+    /// finds it.
+    pub left_out: Option<LeftOut>,
 }
 
 impl Letter {
@@ -118,7 +127,7 @@ impl Letter {
         for (name, value) in self.message.headers.iter() {
             // A value with a line break would be read as another header. A stream never holds one; whoever hands one in by
             // other ways goes without it.
-            if !is_ours(name) && !belongs_to_nats(name) && !value.contains(['\r', '\n']) {
+            if travels(name) && !value.contains(['\r', '\n']) {
                 message.headers.append(name, value);
             }
         }
@@ -140,6 +149,10 @@ impl Letter {
         }
         if let Some(key) = &self.key {
             message.headers.set(header::KEY, encode(key));
+        }
+        if let Some(left_out) = self.left_out {
+            message.headers.set(header::BODY_LEFT_OUT, left_out.body.to_string());
+            message.headers.set(header::HEADERS_LEFT_OUT, left_out.headers.to_string());
         }
         if let Some(id) = self.message.message_id() {
             message.headers.set(format!("{PREFIX}{MESSAGE_ID}"), one_line(id));
@@ -171,8 +184,10 @@ impl Letter {
             first_failed: time(header::FIRST_FAILED).unwrap_or(last_failed),
             last_failed,
             redriven: number(header::TIMES_REDRIVEN).and_then(|times| times.try_into().ok()).unwrap_or(0),
+            left_out: number(header::BODY_LEFT_OUT)
+                .map(|body| LeftOut { body, headers: number(header::HEADERS_LEFT_OUT).unwrap_or(0) }),
         };
-        let own = stored.headers.iter().filter(|(name, _)| !is_ours(name) && !belongs_to_nats(name));
+        let own = stored.headers.iter().filter(|(name, _)| travels(name));
         letter.message.headers = own.collect();
         if let Some(id) = id {
             letter.message.headers.set(MESSAGE_ID, id);
@@ -224,12 +239,9 @@ impl Redriven {
     }
 }
 
-fn is_ours(name: &str) -> bool {
-    starts_with(name, PREFIX) || starts_with(name, header::REDRIVEN)
-}
-
-fn belongs_to_nats(name: &str) -> bool {
-    starts_with(name, "Nats-")
+/// Whether a header goes with its message into the letter and back: it is neither ours nor one that NATS acts on.
+pub(super) fn travels(name: &str) -> bool {
+    !starts_with(name, PREFIX) && !starts_with(name, header::REDRIVEN) && !starts_with(name, "Nats-")
 }
 
 fn starts_with(name: &str, prefix: &str) -> bool {
@@ -293,6 +305,7 @@ mod tests {
             first_failed: time("2026-11-20T12:00:01Z"),
             last_failed: time("2026-11-20T12:00:09Z"),
             redriven: 1,
+            left_out: None,
         }
     }
 

@@ -10,12 +10,16 @@
 //!   server, or stays in hand where order is kept, and is never lost.
 //! - It is stored with an id made of stream, consumer and place, so that a message that is given up twice, because the
 //!   process ended in between, is stored once: within the duplicate window of the dead letters' stream.
+//! - A dead letter that its stream refuses is stored without its body, and without the largest of the message's headers if it
+//!   must be, provided that the message's own stream keeps what is acknowledged: there the rest is found when the letter is
+//!   redriven. [`Letter::left_out`] says how much that is. From a work queue nothing is left out.
 //! - A redriven message goes to the subject it came from, with an id made of its letter: redriven twice, because the program
 //!   that does it ended in between, it is stored once, within the duplicate window of its stream. It says for whom it is
 //!   meant, and a processor of another consumer passes it over: that one has had the message. Other programs see it again.
 //! - With [`park`](DeadLetters::park), later messages of a dead message's key go to the dead letters too, in their order, until
 //!   the key is [released](DeadLetters::release).
 
+mod left_out;
 mod letter;
 mod listing;
 mod parking;
@@ -31,6 +35,7 @@ use crate::archive::{Archive, ArchiveError};
 use crate::bucket::{Bucket, BucketError};
 use crate::publish::{Publish, PublishError, Published};
 
+pub use left_out::LeftOut;
 pub use letter::{Cause, Letter, Redriven, header};
 pub use listing::{DeadLetter, Selection};
 pub use redrive::RedriveReport;
@@ -111,12 +116,22 @@ impl DeadLetters {
         format!("{}.{stream}.{consumer}", self.prefix)
     }
 
-    /// Stores a letter; returns once the stream has it.
+    /// Stores a letter; returns once the stream has it. One that is refused as it is, because it is too large, is stored
+    /// [without its body](LeftOut).
     ///
     /// # Errors
     ///
     /// When the stream does not say that it has it; it may have it nevertheless.
     pub async fn keep(&self, letter: &Letter) -> Result<Published, LetterError> {
+        match self.store(letter).await {
+            Err(LetterError::Publish(refused @ PublishError::Refused { .. })) => {
+                self.keep_in_part(letter, refused).await
+            }
+            stored => stored,
+        }
+    }
+
+    async fn store(&self, letter: &Letter) -> Result<Published, LetterError> {
         let message = letter.to_message(self.subject(&letter.stream, &letter.consumer));
         let published = self.publish(message).await?;
         if published.stream != *self.stream {
@@ -154,5 +169,32 @@ pub enum LetterError {
         expected: String,
         /// The stream that took one.
         found: String,
+    },
+    /// A letter was refused, and its body can be nowhere else: the message's own stream gives messages away once they are
+    /// acknowledged.
+    #[error(
+        "the dead letter of message {sequence} was refused, and its body cannot be left in the stream `{stream}`, which \
+         keeps no messages that are acknowledged"
+    )]
+    NothingToLeaveOut {
+        /// The message's stream.
+        stream: String,
+        /// The message's place there.
+        sequence: u64,
+        /// The refusal.
+        #[source]
+        source: PublishError,
+    },
+    /// What was left out of a letter is not there any more.
+    #[error(
+        "message {sequence} of the stream `{stream}` is gone, and its body of {bytes} bytes was left out of its dead letter"
+    )]
+    Lost {
+        /// The message's stream.
+        stream: String,
+        /// The message's place there.
+        sequence: u64,
+        /// The size of the body.
+        bytes: u64,
     },
 }

@@ -35,7 +35,8 @@ impl DeadLetters {
     ///
     /// # Errors
     ///
-    /// At the first message that is not taken; what comes after it stays where it is.
+    /// At the first message that is not taken, or whose [body was left out](super::LeftOut) and is gone; what comes after it
+    /// stays where it is.
     pub async fn redrive(
         &self,
         selection: &Selection,
@@ -57,7 +58,8 @@ impl DeadLetters {
                 *report.parked.entry(key).or_default() += 1;
                 continue;
             }
-            let published = self.publish(letter.letter.again(for_all)).await?;
+            let whole = self.whole(letter.letter).await?;
+            let published = self.publish(whole.again(for_all)).await?;
             self.archive.remove(self.stream.to_string(), letter.place).await?;
             report.redriven += 1;
             report.repeated += u64::from(published.duplicate);

@@ -50,7 +50,8 @@ impl DeadLetters {
     ///
     /// # Errors
     ///
-    /// When something cannot be reached. It may be done again, and at several places at once.
+    /// When something cannot be reached, or the next message's [body was left out](super::LeftOut) and is gone. It may be done
+    /// again, and at several places at once.
     pub async fn release(
         &self,
         stream: &str,
@@ -98,7 +99,8 @@ impl DeadLetters {
                 continue;
             }
             let Some(letter) = self.at(&all, first.place).await? else { continue };
-            let published = self.publish(letter.letter.again(false)).await?;
+            let whole = self.whole(letter.letter).await?;
+            let published = self.publish(whole.again(false)).await?;
             let sequence = published.sequence;
             // Noted before the letter is gone, so that whoever goes on after a crash waits for it.
             parking.change((stream, consumer, key), |parked| parked.redriven = parked.redriven.max(sequence)).await?;

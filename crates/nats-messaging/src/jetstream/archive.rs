@@ -34,6 +34,16 @@ struct Raw {
     time: DateTime<Utc>,
 }
 
+#[derive(Deserialize)]
+struct Info {
+    config: Config,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    retention: String,
+}
+
 /// Asks for one message of a stream; none when it has none like that.
 pub(super) async fn get(replies: &Replies, stream: &str, which: &Value) -> Result<Option<Archived>, Trouble> {
     let subject = format!("STREAM.MSG.GET.{stream}");
@@ -85,6 +95,16 @@ impl Archive for JetStream {
                 Err(trouble) => Err(trouble),
             };
             removed.map_err(|trouble| failed(stream, trouble))
+        }
+        .boxed()
+    }
+
+    fn keeps_acknowledged(&self, stream: String) -> BoxFuture<'_, Result<bool, ArchiveError>> {
+        async move {
+            let subject = format!("STREAM.INFO.{stream}");
+            let asked = persist(Instant::now() + OPEN_WITHIN, || self.replies.ask::<Info>(&subject, None)).await;
+            let info = asked.map_err(|trouble| failed(stream, trouble))?;
+            Ok(info.config.retention == "limits")
         }
         .boxed()
     }

@@ -38,4 +38,9 @@ impl Archive for MemoryBroker {
         };
         ready(removed).boxed()
     }
+
+    fn keeps_acknowledged(&self, stream: String) -> BoxFuture<'_, Result<bool, ArchiveError>> {
+        let is_there = self.shared.state().streams.contains_key(&stream);
+        ready(if is_there { Ok(true) } else { Err(ArchiveError::NoStream { stream }) }).boxed()
+    }
 }

@@ -257,6 +257,7 @@ impl Bench {
             first_failed: job.past.first_failed.unwrap_or(now),
             last_failed: now,
             redriven: redriven.map_or(0, |redriven| redriven.times),
+            left_out: None,
         }
     }
 

@@ -4,6 +4,7 @@
 mod codecs;
 mod conformance;
 mod dead_letters;
+mod dead_letters_too_large;
 mod envelopes;
 mod faults;
 mod health;

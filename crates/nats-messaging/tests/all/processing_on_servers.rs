@@ -113,6 +113,8 @@ async fn an_archive_is_the_same_in_memory_and_on_jetstream() {
         assert!(!archive.remove("ORDERS".into(), 3).await.unwrap());
         assert_eq!(next("orders.a", 2).await, None);
         assert!(archive.next("NOWHERE".into(), ">".into(), 1).await.is_err());
+        assert!(archive.keeps_acknowledged("ORDERS".into()).await.unwrap());
+        assert!(archive.keeps_acknowledged("NOWHERE".into()).await.is_err());
     }
 }
 

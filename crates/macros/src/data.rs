@@ -107,13 +107,32 @@ impl<'a> Data<'a> {
 
 /// The type to write the enum as, `__Written(&enum)`: the data of each variant and not its name.
 pub(crate) fn define_writer(krate: &Krate, ident: &Ident, variants: &Punctuated<Variant, Token![,]>) -> TokenStream {
+    define_writer_but(krate, ident, variants, |_| false)
+}
+
+/// The same for an enum whose payloads are written another way, and may be nothing that serde knows: with those it fails.
+pub(crate) fn define_writer_of_fields(
+    krate: &Krate,
+    ident: &Ident,
+    variants: &Punctuated<Variant, Token![,]>,
+) -> TokenStream {
+    define_writer_but(krate, ident, variants, |variant| matches!(variant.fields, Fields::Unnamed(_)))
+}
+
+fn define_writer_but(
+    krate: &Krate,
+    ident: &Ident,
+    variants: &Punctuated<Variant, Token![,]>,
+    skips: impl Fn(&Variant) -> bool,
+) -> TokenStream {
     let (serde, remote) = (krate.text_of("serde"), ident.to_string());
     let variants = variants.iter().map(|variant| {
         let (name, fields) = (&variant.ident, variant.fields.iter().map(|field| definition(field, &["serde"])));
+        let skip = skips(variant).then(|| quote!(#[serde(skip)]));
         match &variant.fields {
-            Fields::Named(_) => quote!(#name { #(#fields,)* }),
-            Fields::Unnamed(_) => quote!(#name(#(#fields,)*)),
-            Fields::Unit => quote!(#name),
+            Fields::Named(_) => quote!(#skip #name { #(#fields,)* }),
+            Fields::Unnamed(_) => quote!(#skip #name(#(#fields,)*)),
+            Fields::Unit => quote!(#skip #name),
         }
     });
     quote! {

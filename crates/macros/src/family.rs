@@ -40,7 +40,7 @@ pub(crate) fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let expansion = messaging.child("family").child("expansion");
     let readers = events.iter().filter_map(|event| event.define_reader(&expansion));
     let has_fields = events.iter().any(FamilyVariant::has_fields);
-    let writer = has_fields.then(|| data::define_writer(&expansion, &input.ident, variants));
+    let writer = has_fields.then(|| data::define_writer_of_fields(&expansion, &input.ident, variants));
     let nothing = events.iter().any(FamilyVariant::is_empty).then(|| define_nothing(&expansion));
     let implemented = implement(input, &family, reads.as_ref(), &messaging, &events);
     Ok(quote! {
@@ -69,6 +69,7 @@ fn implement(
     };
     let names = events.iter().map(FamilyVariant::name_arm);
     let subjects = events.iter().map(|event| event.subject_arm(&expansion));
+    let content_type = define_content_type(messaging, &expansion, events);
     let encode = events.iter().map(|event| event.encode_arm(&expansion));
     let decode = events.iter().map(|event| event.decode_arm(&expansion));
     quote! {
@@ -91,6 +92,8 @@ fn implement(
             fn subject(&self) -> ::std::string::String {
                 match self { #(#subjects,)* }
             }
+
+            #content_type
 
             fn encode(
                 &self,
@@ -128,6 +131,23 @@ fn implement(
             }
         }
     }
+}
+
+/// What payloads say of their media type; the trait speaks for everything else.
+fn define_content_type(messaging: &Krate, expansion: &Krate, events: &[FamilyVariant<'_>]) -> Option<TokenStream> {
+    let arms: Vec<_> = events.iter().filter_map(|event| event.content_type_arm(expansion)).collect();
+    let others = (arms.len() < events.len())
+        .then(|| quote!(_ => ::std::borrow::Cow::Borrowed(#messaging::codec::Codec::content_type(codec)),));
+    (!arms.is_empty()).then(|| {
+        quote! {
+            fn content_type<'a>(
+                &'a self,
+                codec: &'a dyn #messaging::codec::Codec,
+            ) -> ::std::borrow::Cow<'a, str> {
+                match self { #(#arms,)* #others }
+            }
+        }
+    })
 }
 
 /// The data of an event that has none, as it is written: an object, to which members may be added later.

@@ -3,6 +3,7 @@
 //! `#[derive(EventFamily)]` writes the trait; [`Router::on_family`](crate::router::Router::on_family) and
 //! [`on_variant`](crate::router::Router::on_variant) handle its events.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use bytes::Bytes;
@@ -49,6 +50,12 @@ pub trait EventFamily: Sized + Send + 'static {
 
     /// The subject that this event goes to. Members stand in it as one token each.
     fn subject(&self) -> String;
+
+    /// The media type that the event's data will have, written with this format: the format's own, unless the event's payload
+    /// has one whatever the format is.
+    fn content_type<'a>(&'a self, codec: &'a dyn Codec) -> Cow<'a, str> {
+        Cow::Borrowed(codec.content_type())
+    }
 
     /// Appends the event's data to a body.
     ///

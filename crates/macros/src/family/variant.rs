@@ -104,6 +104,18 @@ impl<'a> FamilyVariant<'a> {
         })
     }
 
+    /// None where the data is written in whatever format there is.
+    pub(super) fn content_type_arm(&self, expansion: &Krate) -> Option<TokenStream> {
+        let variant = &self.variant.ident;
+        match &self.body {
+            Body::Payload(payload) => {
+                let told = quote_spanned!(payload.span()=> #expansion::Encode::content_type(data, codec));
+                Some(quote!(Self::#variant(data) => #told))
+            }
+            Body::Fields(_) => None,
+        }
+    }
+
     pub(super) fn encode_arm(&self, expansion: &Krate) -> TokenStream {
         let variant = &self.variant.ident;
         match &self.body {

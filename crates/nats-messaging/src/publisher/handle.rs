@@ -137,7 +137,7 @@ struct OfFamily<'a, E>(&'a E);
 
 impl<E: EventFamily> Encode for OfFamily<'_, E> {
     fn content_type<'a>(&'a self, codec: &'a dyn Codec) -> Cow<'a, str> {
-        Cow::Borrowed(codec.content_type())
+        self.0.content_type(codec)
     }
 
     fn encode(&self, codec: &dyn Codec, body: &mut Vec<u8>) -> Result<(), CodecError> {

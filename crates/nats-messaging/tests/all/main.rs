@@ -16,6 +16,7 @@ mod processing;
 mod processing_on_servers;
 mod publisher_telemetry;
 mod publishing;
+mod publishing_events;
 mod publishing_on_a_server;
 mod router;
 mod support;

@@ -203,7 +203,8 @@ pub trait Acknowledge: Send + Sync + 'static {
     /// Hands the verdict over; whether it arrives, nobody tells.
     fn tell(&self, token: &str, verdict: &Verdict) -> BoxFuture<'_, Result<(), AckError>>;
 
-    /// Hands the verdict over and waits until the server has taken it in.
+    /// Hands the verdict over and waits until the server has taken it in. When that is not confirmed in time it is
+    /// [unknown](AckError::Unknown).
     fn tell_and_wait(&self, token: &str, verdict: &Verdict, timeout: Duration) -> BoxFuture<'_, Result<(), AckError>>;
 }
 
@@ -223,11 +224,13 @@ impl Delivery {
         self.acknowledge.tell(&self.token, &Verdict::Ack).await
     }
 
-    /// It is done, and the server has taken that in: it does not come again.
+    /// It is done, and the server has taken that in: it does not come again. While the connection is down, it is waited for
+    /// and said once more, until the time is up.
     ///
     /// # Errors
     ///
-    /// When the server does not confirm it in this time; it may have taken it in nevertheless.
+    /// [`AckError::Unknown`] when the server does not confirm it in this time: it may have taken it in nevertheless, and the
+    /// message comes again or not as the server has it. [`AckError::NotTold`] when it certainly has not.
     pub async fn double_ack(&self, timeout: Duration) -> Result<(), AckError> {
         self.acknowledge.tell_and_wait(&self.token, &Verdict::Ack, timeout).await
     }
@@ -320,5 +323,13 @@ pub enum ConsumeError {
 
 /// A verdict that did not arrive, or of which nobody knows.
 #[derive(Debug, thiserror::Error)]
-#[error("what became of a message could not be told to the server")]
-pub struct AckError(#[source] pub BoxError);
+pub enum AckError {
+    /// It was not handed over, or nobody was there to take it: the message comes again after its time.
+    #[error("what became of a message could not be told to the server")]
+    NotTold(#[source] BoxError),
+    /// It was handed over, and nobody has confirmed it in time. The server may have taken it in, and then the message does not
+    /// come again; or not, and then it does. A server that was killed may have forgotten that it delivered the message, and
+    /// leaves the confirmation of such a delivery unanswered: it delivers the message once more.
+    #[error("what became of a message was told to the server, and whether it has taken that in is unknown")]
+    Unknown(#[source] BoxError),
+}

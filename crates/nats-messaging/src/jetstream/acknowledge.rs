@@ -7,10 +7,12 @@ use async_nats::Subject;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use tokio::time::{Instant, timeout};
+use headwater_nats::backoff::Backoff;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::api::nanoseconds;
-use super::replies::{NotSent, Outgoing, Replies};
+use super::replies::{NoAnswer, NotSent, Outgoing, Replies};
+use crate::BoxError;
 use crate::consume::{AckError, Acknowledge, Verdict};
 
 /// How long a verdict may wait for room in the client.
@@ -35,20 +37,43 @@ impl Teller {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 connection.report_dead(current.0);
-                Err(AckError(error.into()))
+                Err(AckError::NotTold(error.into()))
             }
-            Err(late) => Err(AckError(late.into())),
+            Err(late) => Err(AckError::NotTold(late.into())),
         }
     }
 
     async fn say_and_wait(&self, token: &str, words: Bytes, limit: Duration) -> Result<(), AckError> {
         let deadline = Instant::now() + limit;
-        let outgoing = Outgoing { subject: Subject::from(token), headers: None, payload: words };
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
+        // Once it may have arrived, nothing that is heard later says that it has not.
+        let mut unconfirmed = None;
+        loop {
+            let outgoing = Outgoing { subject: Subject::from(token), headers: None, payload: words.clone() };
+            match self.ask(outgoing, deadline).await {
+                Ok(()) => return Ok(()),
+                Err(AckError::NotTold(source)) if unconfirmed.is_none() => return Err(AckError::NotTold(source)),
+                Err(AckError::NotTold(source) | AckError::Unknown(source)) => unconfirmed = Some(source),
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Some(source) = unconfirmed.take_if(|_| left.is_zero()) {
+                return Err(AckError::Unknown(source));
+            }
+            // The connection dropped, or the consumer has no leader yet. The same said twice does no harm.
+            sleep(backoff.next_pause().min(left)).await;
+        }
+    }
+
+    async fn ask(&self, outgoing: Outgoing, deadline: Instant) -> Result<(), AckError> {
         let sent = self.replies.send(outgoing, deadline).await.map_err(|not_sent| match not_sent {
-            NotSent::Refused(reason) => AckError(reason.into()),
-            NotSent::Unavailable(source) => AckError(source),
+            NotSent::Refused(reason) => AckError::NotTold(reason.into()),
+            NotSent::Unavailable(source) => AckError::NotTold(source),
         })?;
-        sent.answer(deadline).await.map(drop).map_err(|none| AckError(none.into()))
+        sent.answer(deadline).await.map(drop).map_err(|none| {
+            let is_told = matches!(none, NoAnswer::TimedOut | NoAnswer::Disconnected);
+            let source = BoxError::from(none);
+            if is_told { AckError::Unknown(source) } else { AckError::NotTold(source) }
+        })
     }
 }
 

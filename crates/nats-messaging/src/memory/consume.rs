@@ -200,8 +200,8 @@ impl Acknowledge for Place {
 
 impl Place {
     fn take_in(&self, token: &str, verdict: &Verdict) -> Result<(), AckError> {
-        let sequence = token.parse().map_err(|error| AckError(Box::new(error) as _))?;
+        let sequence = token.parse().map_err(|error| AckError::NotTold(Box::new(error) as _))?;
         self.with(|consumer, log| consumer.told(sequence, verdict, log, Instant::now()))
-            .map_err(|gone| AckError(gone.into()))
+            .map_err(|gone| AckError::NotTold(gone.into()))
     }
 }

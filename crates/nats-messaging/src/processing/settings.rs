@@ -114,7 +114,9 @@ impl Processing {
     }
 
     /// Waits until the server has taken in that a message is handled, so long at most, before it counts as that. By default
-    /// it is told without waiting, and a message whose acknowledgement is lost comes again.
+    /// it is told without waiting, and a message whose acknowledgement is lost comes again. Either way a message that comes
+    /// again is known for a while and is not handled twice by this processor; `unanswered` in its numbers counts those of
+    /// which nobody knows.
     pub fn confirm_within(self, limit: Duration) -> Self {
         Self { confirm: Some(limit), ..self }
     }

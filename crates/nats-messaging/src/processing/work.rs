@@ -303,7 +303,7 @@ impl Bench {
         Counters::add(&self.counters.unanswered);
         warn!(
             stream = %self.stream, consumer = %self.consumer, sequence = job.slot.get().context.sequence, error = told,
-            "what became of a message could not be told to the server, which delivers it again"
+            "the server has not confirmed what became of a message, and may deliver it again"
         );
         Ended::Finished
     }

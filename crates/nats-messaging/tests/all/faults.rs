@@ -2,10 +2,11 @@
 //! acknowledged that was not handled, and what is said is what is true.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use headwater_nats_messaging::consume::{Consume, ConsumeError, ConsumerConfig, Subscription};
+use headwater_nats_messaging::consume::{AckError, Consume, ConsumeError, ConsumerConfig, Subscription};
 use headwater_nats_messaging::jetstream::JetStream;
 use headwater_nats_messaging::message::Message;
 use headwater_nats_messaging::publish::{Publish, PublishError};
@@ -125,6 +126,100 @@ async fn what_was_not_acknowledged_comes_again_after_the_server_was_killed() {
     for left_open in [1, 3, 5, 7, 9].into_iter().chain(10..20) {
         assert!(came.contains_key(&left_open), "{left_open} did not come again: {came:?}");
     }
+}
+
+/// Takes away what the server has written down about a consumer, as if it had been killed before it did.
+fn forget(folder: &Path, consumer: &str) {
+    let mut folders = vec![folder.to_owned()];
+    let mut forgotten = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let is_state = entry.file_name().is_some_and(|name| name == "o.dat");
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if is_state && entry.parent().unwrap().ends_with(consumer) {
+                std::fs::remove_file(entry).unwrap();
+                forgotten += 1;
+            }
+        }
+    }
+    assert!(forgotten <= 1, "one consumer has this name");
+}
+
+#[tokio::test]
+async fn whether_a_restarted_server_took_in_what_it_forgot_to_have_delivered_is_unknown_and_the_message_comes_again() {
+    let server = TestServer::start().await;
+    Raw::connect(&server.url()).await.declare("ORDERS", &["orders.>"]).await;
+    let jetstream = jetstream(&server).await;
+    publish_numbers(&jetstream, "orders.a", 0..1).await;
+    let config = || ConsumerConfig::new("ORDERS", "all");
+    let mut all = jetstream.open(config()).await.unwrap();
+    let forgotten = next(&mut all).await;
+    // Nobody reads while the server comes back, or it would deliver the message again and know of it.
+    drop(all);
+    server.kill();
+    server.until_ended().await;
+    forget(server.store_dir(), "all");
+    server.restart().await.unwrap();
+    jetstream.connection().ready(PATIENCE).await.unwrap();
+
+    let limit = Duration::from_secs(1);
+    let begin = Instant::now();
+    let told = forgotten.double_ack(limit).await;
+    assert!(matches!(told, Err(AckError::Unknown(_))), "{told:?}");
+    assert!(begin.elapsed() >= limit && begin.elapsed() < PATIENCE, "it took {:?}", begin.elapsed());
+
+    let mut all = jetstream.open(config()).await.unwrap();
+    let again = next(&mut all).await;
+    assert_eq!((again.context.sequence, again.context.deliveries), (1, 1), "for the server it is the first time");
+    // Now it knows of the delivery, whichever of them is answered for.
+    forgotten.double_ack(PATIENCE).await.unwrap();
+    let info = all.control.info().await.unwrap();
+    assert_eq!((info.ack_pending, info.ack_floor), (0, 1));
+}
+
+#[tokio::test]
+async fn a_double_ack_outlives_the_connection_it_was_said_over() {
+    let server = TestServer::start().await;
+    Raw::connect(&server.url()).await.declare("ORDERS", &["orders.>"]).await;
+    let proxy = FaultProxy::start(server.address()).await.unwrap();
+    let through = JetStream::new(connect(&proxy.url()).await).heartbeat(Duration::from_millis(300));
+    publish_numbers(&through, "orders.a", 0..1).await;
+    let mut all = through.open(ConsumerConfig::new("ORDERS", "all")).await.unwrap();
+    let delivery = next(&mut all).await;
+    let mut lost = false;
+    // A confirmation is a message of nothing.
+    proxy.lose_where(move |frame| frame.ends_with(b" 0\r\n\r\n") && !std::mem::replace(&mut lost, true));
+    let telling = async { delivery.double_ack(PATIENCE).await };
+    let cutting = async {
+        wait_until(PATIENCE, "the confirmation to be lost", async || (proxy.lost() > 0).then_some(())).await;
+        proxy.cut().await;
+    };
+    let (told, ()) = tokio::join!(telling, cutting);
+    told.unwrap();
+    let info = Raw::connect(&server.url()).await.api("CONSUMER.INFO.ORDERS.all", json!(null)).await;
+    assert_eq!((&info["num_ack_pending"], &info["ack_floor"]["stream_seq"]), (&json!(0), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_double_ack_to_a_consumer_that_is_gone_was_not_told() {
+    let server = TestServer::start().await;
+    let raw = Raw::connect(&server.url()).await;
+    raw.declare("ORDERS", &["orders.>"]).await;
+    let jetstream = jetstream(&server).await;
+    publish_numbers(&jetstream, "orders.a", 0..1).await;
+    let mut all = jetstream.open(ConsumerConfig::new("ORDERS", "all")).await.unwrap();
+    let delivery = next(&mut all).await;
+    raw.api("CONSUMER.DELETE.ORDERS.all", json!(null)).await;
+    let told = delivery.double_ack(PATIENCE).await;
+    assert!(matches!(told, Err(AckError::NotTold(_))), "{told:?}");
+
+    // The server is down all the time: nothing was sent.
+    server.kill();
+    server.until_ended().await;
+    wait_until(PATIENCE, "the connection to drop", async || (!jetstream.connection().is_up()).then_some(())).await;
+    let told = delivery.double_ack(Duration::from_millis(200)).await;
+    assert!(matches!(told, Err(AckError::NotTold(_))), "{told:?}");
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! The list of cases, and the way to run them.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 
 use super::trial::Trial;
 use super::{UnderTest, acknowledge, consume, exchange, publish, settings};
@@ -124,6 +126,27 @@ suite! { $
 #[must_use]
 pub fn cases() -> &'static [Case] {
     CASES
+}
+
+/// How many cases [`run`] runs at once: most of them wait most of their time.
+const AT_ONCE: usize = 8;
+
+/// Runs every case on one transport.
+///
+/// Needs a tokio runtime with time and, where the transport needs them, sockets.
+///
+/// # Panics
+///
+/// When all cases have run and some of them failed: with their names. What failed in each is what it panicked with.
+pub async fn run(under_test: UnderTest) {
+    let UnderTest { transport, streams, kept } = under_test;
+    let running = cases().iter().map(|case| {
+        let under_test = UnderTest { transport: transport.clone(), streams: streams.clone(), kept: Vec::new() };
+        AssertUnwindSafe(case.run(under_test)).catch_unwind().map(|done| done.err().map(|_| case.name()))
+    });
+    let failed: Vec<_> = stream::iter(running).buffered(AT_ONCE).filter_map(std::future::ready).collect().await;
+    drop((transport, streams, kept));
+    assert!(failed.is_empty(), "{} of {} cases failed: {}", failed.len(), cases().len(), failed.join(", "));
 }
 
 /// What the macro's tests call: one case on a runtime of its own.

@@ -5,7 +5,9 @@
 //! - [`request`], [`reply`]: the bodies of calls, to and from the core's types.
 //! - [`signature`]: requests signed with an NKey.
 //! - [`discovery`]: what an instance says about itself (NATS service discovery, health, contract).
+//! - [`auth`]: who sends something, verified (feature `auth`).
 //! - [`backoff`]: pauses between attempts.
+//! - [`caller`]: who sends something, once that is verified.
 //! - [`circuit_breaker`]: what fails is left alone for a while.
 //! - [`rate_limit`]: so much in so much time (feature `rate-limit`).
 //! - [`problem`], [`count`]: what is wrong with settings; numbers that many tasks count.
@@ -14,7 +16,10 @@
 //! - [`event`]: stored events as the journal, the live feed and history replies show them.
 #![deny(missing_docs)]
 
+#[cfg(feature = "auth")]
+pub mod auth;
 pub mod backoff;
+pub mod caller;
 pub mod circuit_breaker;
 pub mod connect;
 pub mod count;

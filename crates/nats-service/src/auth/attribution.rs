@@ -2,8 +2,8 @@
 
 use headwater_core::call::RequestMetadata;
 use headwater_core::{AggregateId, Failure};
+use headwater_nats::auth::Reason;
 
-use super::reason::Reason;
 use crate::edge::Request;
 use crate::endpoint::Asks;
 

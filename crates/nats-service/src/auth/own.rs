@@ -7,6 +7,7 @@ use async_nats::HeaderMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use headwater_core::Name;
+pub use headwater_nats::auth::Denied;
 use headwater_nats::header;
 use headwater_nats::subject::CallKind;
 use tokio::time::Instant;
@@ -51,16 +52,6 @@ pub trait Authenticate: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`Denied`], which is what the caller gets.
     async fn authenticate(&self, credentials: &Credentials) -> Result<Caller, Denied>;
-}
-
-/// Why an authenticator does not say who is calling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Denied {
-    /// The credentials are no good: 401.
-    Unauthenticated,
-    /// It cannot be told now, because somebody who would have to be asked does not answer: 503, and the caller tries again.
-    Unavailable,
 }
 
 /// What a request says about who sends it. It is the authenticator's to keep for as long as it asks.

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use headwater_nats::auth::Conditions;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::claims;
 use crate::edge::Caller;
 use crate::endpoint::{Asks, Endpoint, Endpoints};
 use crate::problem::Problems;
@@ -81,14 +81,8 @@ impl Rule {
         self
     }
 
-    fn is_for(&self, caller: &Caller) -> bool {
-        let has = |wanted: &Value, claim: Option<&Value>| match claim {
-            Some(Value::Array(list)) => list.contains(wanted) || claim == Some(wanted),
-            claim => claim == Some(wanted),
-        };
-        (self.roles.is_empty() || self.roles.iter().any(|role| caller.has_role(role)))
-            && (self.tenants.is_empty() || self.tenants.iter().any(|tenant| caller.tenant_id() == Some(tenant)))
-            && self.claims.iter().all(|(name, wanted)| has(wanted, claims::at(caller.claims(), name)))
+    fn conditions(&self) -> Conditions<'_> {
+        Conditions { roles: &self.roles, tenants: &self.tenants, claims: &self.claims }
     }
 }
 
@@ -115,12 +109,7 @@ impl Rules {
             if rule.commands.is_empty() && rule.queries.is_empty() {
                 problems.add(format!("auth.rules[{number}]"), &"", "allows no command and no query");
             }
-            for role in rule.roles.iter().filter(|role| !roles.contains(role)) {
-                problems.add(field("roles"), role, "there is no such role in auth.roles");
-            }
-            for tenant in rule.tenants.iter().filter(|tenant| !claims::is_tenant(tenant)) {
-                problems.add(field("tenants"), tenant, "must have 1 to 128 bytes without control characters");
-            }
+            rule.conditions().check(roles, &format!("auth.rules[{number}]"), problems);
             for (kind, part, names) in
                 [(Kind::Command, "commands", &rule.commands), (Kind::Query, "queries", &rule.queries)]
             {
@@ -139,7 +128,9 @@ impl Rules {
 
     /// Whether a rule allows the caller what is asked at the subject.
     pub(super) fn allow(&self, caller: &Caller, subject: &str) -> bool {
-        self.at.get(subject).is_some_and(|numbers| numbers.iter().any(|number| self.rules[*number].is_for(caller)))
+        self.at
+            .get(subject)
+            .is_some_and(|numbers| numbers.iter().any(|number| self.rules[*number].conditions().hold_for(caller)))
     }
 }
 

@@ -47,7 +47,6 @@
 
 mod answer;
 mod at;
-mod caller;
 mod command;
 mod layers;
 mod query;
@@ -69,7 +68,7 @@ use crate::endpoint::Asks;
 
 pub use answer::Answer;
 pub use at::At;
-pub use caller::Caller;
+pub use headwater_nats::auth::Caller;
 pub(crate) use layers::Layers;
 pub use layers::Next;
 pub use request::Request;

@@ -1,6 +1,6 @@
 //! Signatures that were taken, so that each is taken once.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ pub(super) struct Nonces {
 
 #[derive(Debug, Default)]
 struct Taken {
-    known: HashSet<[u8; 16]>,
+    /// Each with the message it came with, if that may come again.
+    known: HashMap<[u8; 16], Option<u64>>,
     /// Oldest first.
     by_age: VecDeque<(Instant, [u8; 16])>,
 }
@@ -29,8 +30,9 @@ impl Nonces {
         Self { keep, most, taken: Mutex::default() }
     }
 
-    /// Takes a nonce, if it is new. When no more can be remembered none is taken, since it could come again.
-    pub(super) fn take(&self, nonce: [u8; 16], now: Instant) -> Result<(), Reason> {
+    /// Takes a nonce, if it is new or comes again with the same message. When no more can be remembered none is taken, since
+    /// it could come again.
+    pub(super) fn take(&self, nonce: [u8; 16], message: Option<u64>, now: Instant) -> Result<(), Reason> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some((at, old)) = taken.by_age.front().copied().filter(|(at, _)| now.duration_since(*at) > self.keep)
         {
@@ -38,13 +40,14 @@ impl Nonces {
             taken.by_age.pop_front();
             taken.known.remove(&old);
         }
-        if taken.known.contains(&nonce) {
-            return Err(Reason::Replayed);
+        if let Some(known) = taken.known.get(&nonce) {
+            let comes_again = message.is_some() && *known == message;
+            return if comes_again { Ok(()) } else { Err(Reason::Replayed) };
         }
         if taken.known.len() >= self.most {
             return Err(Reason::Unavailable);
         }
-        taken.known.insert(nonce);
+        taken.known.insert(nonce, message);
         taken.by_age.push_back((now, nonce));
         // A burst long ago is no reason to hold its memory for ever.
         if taken.by_age.capacity() > 1024 && taken.by_age.len() < taken.by_age.capacity() / 8 {
@@ -68,13 +71,13 @@ mod tests {
         let nonces = Nonces::new(Duration::from_secs(60), 3);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(nonces.take(nonce(1), at(0)), Ok(()));
-        assert_eq!(nonces.take(nonce(1), at(60)), Err(Reason::Replayed));
-        assert_eq!(nonces.take(nonce(2), at(30)), Ok(()));
-        assert_eq!(nonces.take(nonce(3), at(30)), Ok(()));
-        assert_eq!(nonces.take(nonce(4), at(30)), Err(Reason::Unavailable));
-        assert_eq!(nonces.take(nonce(4), at(61)), Ok(()), "the first is forgotten by now");
-        assert_eq!(nonces.take(nonce(2), at(61)), Err(Reason::Replayed));
+        assert_eq!(nonces.take(nonce(1), None, at(0)), Ok(()));
+        assert_eq!(nonces.take(nonce(1), None, at(60)), Err(Reason::Replayed));
+        assert_eq!(nonces.take(nonce(2), None, at(30)), Ok(()));
+        assert_eq!(nonces.take(nonce(3), None, at(30)), Ok(()));
+        assert_eq!(nonces.take(nonce(4), None, at(30)), Err(Reason::Unavailable));
+        assert_eq!(nonces.take(nonce(4), None, at(61)), Ok(()), "the first is forgotten by now");
+        assert_eq!(nonces.take(nonce(2), None, at(61)), Err(Reason::Replayed));
     }
 
     #[test]
@@ -82,9 +85,9 @@ mod tests {
         let nonces = Nonces::new(Duration::from_secs(60), 100_000);
         let start = Instant::now();
         for number in 0..20_000 {
-            nonces.take(nonce(number), start).unwrap();
+            nonces.take(nonce(number), None, start).unwrap();
         }
-        nonces.take(nonce(1 << 100), start + Duration::from_secs(61)).unwrap();
+        nonces.take(nonce(1 << 100), None, start + Duration::from_secs(61)).unwrap();
         let taken = nonces.taken.lock().unwrap();
         assert_eq!(taken.known.len(), 1);
         assert!(taken.by_age.capacity() < 1024 && taken.known.capacity() < 1024);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 
-use crate::edge::Caller;
+use crate::caller::Caller;
 
 /// A bounded number of callers. Only who was let in gets a place.
 pub(super) struct Remembered(Cache<Fingerprint, Entry>);

@@ -2,11 +2,12 @@
 
 use headwater_core::{Failure, FailureCode};
 
-use crate::counters::Count;
+use crate::count::Count;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reason {
+#[non_exhaustive]
+pub enum Reason {
     /// It carries no credentials that anybody recognises.
     Missing,
     /// What it carries cannot be read.
@@ -61,7 +62,9 @@ impl Reason {
         Self::OtherTenant,
     ];
 
-    pub(crate) fn as_str(self) -> &'static str {
+    /// As statistics write it, such as `wrong-key`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Malformed => "malformed",
@@ -83,7 +86,8 @@ impl Reason {
     }
 
     /// What the caller is told: the same for all credentials that will not do, so that nobody can feel their way.
-    pub(crate) fn failure(self) -> Failure {
+    #[must_use]
+    pub fn failure(self) -> Failure {
         match self {
             Self::Unavailable => Failure::unavailable("auth", "it cannot be told now who is calling"),
             Self::NotAllowed => Failure::new(FailureCode::Forbidden, "the caller may not do this"),
@@ -97,19 +101,21 @@ impl Reason {
 
 /// How often each came up.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals([Count; Reason::ALL.len()]);
+pub struct Refusals([Count; Reason::ALL.len()]);
 
 impl Refusals {
-    pub(crate) fn add(&self, reason: Reason) {
+    /// It came up once more.
+    pub fn add(&self, reason: Reason) {
         self.0[reason as usize].add(1);
     }
 
-    pub(crate) fn reset(&self) {
+    /// Begins to count anew.
+    pub fn reset(&self) {
         self.0.iter().for_each(Count::reset);
     }
 
     /// Those that are not zero.
-    pub(crate) fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    pub fn counted(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Reason::ALL
             .into_iter()
             .zip(&self.0)

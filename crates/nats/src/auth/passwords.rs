@@ -18,8 +18,7 @@ use uuid::Uuid;
 use super::reason::Reason;
 use super::remembered::{Fingerprint, Remembered};
 use super::watched::{Reloads, Watched};
-use super::{Basic, claims};
-use crate::edge::Caller;
+use super::{Basic, Caller, claims};
 
 /// How many may wait for each password that is being hashed.
 const WAITING: usize = 16;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::Jwt;
 use super::reason::Reason;
-use crate::edge::Caller;
+use crate::caller::Caller;
 
 /// The most roles of a token that are looked at.
 const MOST_ROLES: usize = 256;
@@ -49,13 +49,16 @@ fn roles(claim: Option<&Value>) -> Result<Vec<&str>, Reason> {
     }
 }
 
-/// Whether it can be stored with an event.
-pub(super) fn is_user(user: &str) -> bool {
+/// Whether this can be a caller's user, which is stored with events: 1 to 256 bytes without control characters.
+#[must_use]
+pub fn is_user(user: &str) -> bool {
     (1..=MAX_METADATA_LENGTH).contains(&user.len()) && !user.chars().any(char::is_control)
 }
 
-/// Whether it can be part of an aggregate's identity.
-pub(super) fn is_tenant(tenant: &str) -> bool {
+/// Whether this can be a caller's tenant, which is part of an aggregate's identity: 1 to 128 bytes without control
+/// characters.
+#[must_use]
+pub fn is_tenant(tenant: &str) -> bool {
     AggregateId::new("any", "any").is_ok_and(|any| any.in_tenant(tenant).is_ok())
 }
 

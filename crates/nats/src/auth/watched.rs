@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::counters::Count;
+use crate::count::Count;
 
 /// How often a file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -1,19 +1,18 @@
-//! Requests signed with an NKey.
+//! Requests and messages signed with an NKey.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use headwater_nats::header;
-use headwater_nats::signature::PublicKey;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::nonces::Nonces;
 use super::reason::Reason;
-use super::{NkeyUser, Nkeys};
-use crate::edge::{Caller, Request};
+use super::{Caller, NkeyUser, Nkeys};
+use crate::header;
+use crate::signature::PublicKey;
 
 /// How long a nonce may be, in bytes. A shorter one could be met by chance.
 const NONCE: std::ops::RangeInclusive<usize> = 16..=64;
@@ -36,10 +35,10 @@ pub(super) struct Signed<'a> {
 }
 
 impl<'a> Signed<'a> {
-    /// What the request carries; none when it is not signed.
-    pub(super) fn of(request: &'a Request) -> Option<Result<Self, Reason>> {
-        let signature = request.header(header::SIGNATURE)?;
-        match [header::NKEY, header::TIME, header::NONCE].map(|name| request.header(name)) {
+    /// What these headers carry; none when nothing is signed.
+    pub(super) fn of(headers: &dyn Fn(&str) -> Option<&'a str>) -> Option<Result<Self, Reason>> {
+        let signature = headers(header::SIGNATURE)?;
+        match [header::NKEY, header::TIME, header::NONCE].map(headers) {
             [Some(key), Some(time), Some(nonce)] => Some(Ok(Self { key, time, nonce, signature })),
             _ => Some(Err(Reason::Malformed)),
         }
@@ -75,13 +74,15 @@ impl Signatures {
         Ok(Self { callers, window, nonces })
     }
 
-    /// Who signed a request to `subject`.
+    /// Who signed what was sent to `subject`. A `message` that may come again with its signature is told from others by its
+    /// number.
     pub(super) fn check(
         &self,
         signed: Signed<'_>,
         subject: &str,
         body: &[u8],
         now: DateTime<Utc>,
+        message: Option<u64>,
     ) -> Result<Arc<Caller>, Reason> {
         let plain = |nonce: &str| nonce.bytes().all(|byte| byte.is_ascii_graphic());
         if !NONCE.contains(&signed.nonce.len()) || !plain(signed.nonce) {
@@ -99,7 +100,7 @@ impl Signatures {
             return Err(Reason::WrongKey);
         }
         // Only what was really signed costs memory.
-        self.nonces.take(mark(signed.key, signed.nonce), Instant::now())?;
+        self.nonces.take(mark(signed.key, signed.nonce), message, Instant::now())?;
         Ok(Arc::clone(caller))
     }
 }
@@ -115,9 +116,9 @@ fn mark(key: &str, nonce: &str) -> [u8; 16] {
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
-    use headwater_nats::signature::Signer;
 
     use super::*;
+    use crate::signature::Signer;
 
     const SUBJECT: &str = "tallies.command.tally.add";
 
@@ -128,7 +129,7 @@ mod tests {
 
     fn check(signatures: &Signatures, headers: &[String; 4], now: DateTime<Utc>) -> Result<Arc<Caller>, Reason> {
         let [key, time, nonce, signature] = headers;
-        signatures.check(Signed { key, time, nonce, signature }, SUBJECT, b"{}", now)
+        signatures.check(Signed { key, time, nonce, signature }, SUBJECT, b"{}", now, None)
     }
 
     #[test]
@@ -163,6 +164,17 @@ mod tests {
         }
         let first = signer.sign(SUBJECT, b"{}", now);
         assert!(check(&signatures, &first, now).is_ok());
+    }
+
+    #[test]
+    fn a_stored_message_is_taken_as_often_as_it_comes_and_a_copy_of_it_is_not() {
+        let (signer, now) = (Signer::generate(), Utc::now());
+        let signatures = signatures(&signer);
+        let [key, time, nonce, signature] = &signer.sign(SUBJECT, b"{}", now);
+        let take =
+            |message| signatures.check(Signed { key, time, nonce, signature }, SUBJECT, b"{}", now, message).map(drop);
+        assert_eq!((take(Some(7)), take(Some(7))), (Ok(()), Ok(())));
+        assert_eq!((take(Some(8)), take(None)), (Err(Reason::Replayed), Err(Reason::Replayed)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// Who is calling, verified. What a caller says of itself in a request is not this.
 ///
 /// ```
-/// use headwater_nats_service::edge::Caller;
+/// use headwater_nats::caller::Caller;
 ///
 /// let caller = Caller::new("till-7").tenant("north").role("cashier").claim("shift", 2);
 /// assert!(caller.has_role("cashier"));
@@ -48,14 +48,15 @@ impl Caller {
         self
     }
 
-    /// Signs each of its requests.
-    pub(crate) fn signing(mut self) -> Self {
+    /// Signs what it sends.
+    pub fn signing(mut self) -> Self {
         self.is_signing = true;
         self
     }
 
-    /// Whether it has signed this request.
-    pub(crate) fn is_signing(&self) -> bool {
+    /// Whether it has signed what it sent.
+    #[must_use]
+    pub fn is_signing(&self) -> bool {
         self.is_signing
     }
 

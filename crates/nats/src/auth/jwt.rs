@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm as Signing, Validation, decode, decode_header};
 use serde_json::{Map, Value};
@@ -10,9 +9,9 @@ use serde_json::{Map, Value};
 use super::keys::Keys;
 use super::reason::Reason;
 use super::remembered::{Fingerprint, Remembered};
+use super::verifier::When;
 use super::watched::{Reloads, Watched};
-use super::{Jwt, JwtKey, claims};
-use crate::edge::Caller;
+use super::{Caller, Jwt, JwtKey, claims};
 
 /// Checks bearer tokens.
 #[derive(Debug)]
@@ -51,27 +50,43 @@ impl Tokens {
         (!matches!(self.settings.key, JwtKey::Env { .. })).then(|| Arc::clone(&self.keys))
     }
 
-    /// Who a token belongs to.
-    pub(super) fn check(&self, token: &str, now: DateTime<Utc>) -> Result<Arc<Caller>, Reason> {
+    /// Who a token belongs to, and whether it was good at that time.
+    pub(super) fn check(&self, token: &str, when: When) -> Result<Arc<Caller>, Reason> {
         if token.len() > self.settings.max_bytes {
             return Err(Reason::Oversized);
         }
-        let (fingerprint, now) = (Fingerprint::of(&[token.as_bytes()]), now.timestamp());
+        let (fingerprint, now) = (Fingerprint::of(&[token.as_bytes()]), when.time().timestamp());
         if let Some(caller) = self.remembered.get(&fingerprint, self.keys.generation(), now) {
             return Ok(caller);
         }
         let (generation, keys) = self.keys.current();
-        let claims = self.verify(token, &keys)?;
+        let claims = self.verify(token, &keys, when)?;
         if time(&claims, "iat").is_some_and(|made| made > now.saturating_add(self.skew())) {
             return Err(Reason::NotYetValid);
         }
         let until = time(&claims, "exp").ok_or(Reason::Malformed)?.saturating_add(self.skew());
+        if let When::Stored { .. } = when {
+            if until < now {
+                return Err(Reason::Expired);
+            }
+            self.had_begun(&claims, now)?;
+        }
         let caller = Arc::new(claims::caller(&self.settings, claims)?);
         self.remembered.put(fingerprint, &caller, generation, until);
         Ok(caller)
     }
 
-    fn verify(&self, token: &str, keys: &Keys) -> Result<Map<String, Value>, Reason> {
+    /// Whether the time from which the token is good had come at `now`.
+    fn had_begun(&self, claims: &Map<String, Value>, now: i64) -> Result<(), Reason> {
+        match (claims.get("nbf"), time(claims, "nbf")) {
+            (None | Some(Value::Null), _) => Ok(()),
+            (Some(_), Some(begins)) if begins <= now.saturating_add(self.skew()) => Ok(()),
+            (Some(_), Some(_)) => Err(Reason::NotYetValid),
+            (Some(_), None) => Err(Reason::Malformed),
+        }
+    }
+
+    fn verify(&self, token: &str, keys: &Keys, when: When) -> Result<Map<String, Value>, Reason> {
         let header = decode_header(token).map_err(|_| Reason::Malformed)?;
         // What a token calls critical has to be understood, and nothing of the kind is.
         if header.crit.is_some() {
@@ -81,7 +96,7 @@ impl Tokens {
             return Err(Reason::WrongAlgorithm);
         }
         for key in keys.fitting(header.alg, header.kid.as_deref()) {
-            match decode(token, &key.decoding, &self.validation(key.signing)) {
+            match decode(token, &key.decoding, &self.validation(key.signing, when)) {
                 Ok(token) => return Ok(token.claims),
                 Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {}
                 Err(error) => return Err(reason(error.kind())),
@@ -90,11 +105,13 @@ impl Tokens {
         Err(Reason::WrongKey)
     }
 
-    fn validation(&self, signing: Signing) -> Validation {
+    fn validation(&self, signing: Signing, when: When) -> Validation {
         let settings = &self.settings;
         let mut validation = Validation::new(signing);
         validation.leeway = self.skew().unsigned_abs();
-        validation.validate_nbf = true;
+        // The library knows no time but the present one.
+        let is_now = matches!(when, When::Now);
+        (validation.validate_exp, validation.validate_nbf) = (is_now, is_now);
         let mut required = vec!["exp"];
         if let Some(issuer) = &settings.issuer {
             validation.set_issuer(&[issuer]);

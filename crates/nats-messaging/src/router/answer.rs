@@ -36,6 +36,7 @@ impl Answer {
 /// [`RetryAfter`] among the errors say otherwise.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is nothing that a handler of events can return",
+    label = "no outcome can be made of this",
     note = "handlers of events return `()`, `Outcome`, or `Result` of either with an error that becomes a `BoxError`"
 )]
 pub trait IntoOutcome {

@@ -48,7 +48,8 @@ pub trait FromMessage<S>: Sized {
 
 /// A part of the router's state that [`State`] can be asked for. The state as a whole is one.
 #[diagnostic::on_unimplemented(
-    message = "`{T}` is no state that this router has",
+    message = "`{Self}` is neither the router's state, which is `{T}`, nor a part of it",
+    label = "the router has no such state",
     note = "the router's state is what `with_state` is given; for a part of it implement `FromState`"
 )]
 pub trait FromState<T> {

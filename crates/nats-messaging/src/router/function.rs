@@ -13,10 +13,12 @@ use super::extract::FromMessage;
 ///
 /// `M` is the function's signature; it tells the implementations apart and is never written down.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no handler for a router whose state is `{S}`",
+    message = "`{Self}` is no handler of a message router",
     label = "this is no handler",
-    note = "a handler is an `async fn` (or a closure that returns a future) of at most eight parameters, each of which \
-            implements `FromMessage<{S}>`; its future has to be `Send`, so nothing that is not may be held across an `.await`"
+    note = "a handler is an `async fn`, or a closure that returns a future, of at most eight parameters, each of which is \
+            something that a message has: `Payload<T>` of a `T: Deserialize`, `Context`, `State<T>` of the router's state, …",
+    note = "its future is `Send`: nothing that is not, such as an `Rc`, may be held across an `.await`",
+    note = "`router::fits::<P, S>()` tells why a parameter `P` does not fit a router whose state is `S`"
 )]
 pub trait Handler<M, S>: Send + Sync + 'static {
     /// What it returns.
@@ -29,6 +31,18 @@ pub trait Handler<M, S>: Send + Sync + 'static {
     /// When a parameter cannot be had; the function is not called then.
     fn call(&self, context: &Context, state: &S) -> Result<BoxFuture<'static, Self::Output>, Failure>;
 }
+
+/// Tells what is wrong with a parameter of a handler: this compiles for each that fits a router whose state is `S`, and for
+/// others the compiler says why not, while of a whole handler it says only that it is none.
+///
+/// ```
+/// use headwater_nats_messaging::router::{Context, Payload, State, fits};
+///
+/// const _: () = fits::<Payload<u64>, ()>();
+/// const _: () = fits::<Context, ()>();
+/// const _: () = fits::<State<String>, String>();
+/// ```
+pub const fn fits<P: FromMessage<S>, S>() {}
 
 macro_rules! functions {
     ($(($($parameter:ident)*))*) => {$(

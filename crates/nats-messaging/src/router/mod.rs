@@ -74,7 +74,7 @@ pub use answer::{Answer, IntoOutcome, IntoReply, Poison, Reply, RetryAfter};
 pub use asking::{AskError, ask, ask_in};
 pub use context::Context;
 pub use extract::{Extension, FromMessage, FromState, Headers, Json, MessageId, Payload, State, Subject};
-pub use function::Handler;
+pub use function::{Handler, fits};
 pub use handler::{EventHandler, Outcome};
 pub use layers::Next;
 pub use naming::ConsumerOf;

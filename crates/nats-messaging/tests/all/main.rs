@@ -18,6 +18,7 @@ mod publisher_telemetry;
 mod publishing;
 mod publishing_events;
 mod publishing_on_a_server;
+mod refusals;
 mod router;
 mod support;
 mod topology_changes;

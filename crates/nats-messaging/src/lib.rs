@@ -18,6 +18,7 @@
 //! - [`jetstream`]: all three ports on NATS.
 //! - [`router`]: handlers of events and requests by subject.
 //! - [`family`]: families of events.
+//! - [`layer`]: auth, rate limits and circuit breakers around handlers.
 //! - `conformance`, behind the feature of that name: what every transport must do, as tests to run on yours.
 #![deny(missing_docs)]
 
@@ -34,6 +35,7 @@ pub mod family;
 pub mod health;
 pub mod inbox;
 pub mod jetstream;
+pub mod layer;
 pub mod memory;
 pub mod message;
 pub mod processing;

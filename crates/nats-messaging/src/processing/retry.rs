@@ -21,11 +21,18 @@ pub struct Retry {
     first: Duration,
     longest: Duration,
     unanswered: u32,
+    excused_for: Duration,
 }
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { attempts: 5, first: Duration::from_secs(1), longest: Duration::from_secs(60), unanswered: 25 }
+        Self {
+            attempts: 5,
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(60),
+            unanswered: 25,
+            excused_for: Duration::from_secs(24 * 3600),
+        }
     }
 }
 
@@ -52,6 +59,13 @@ impl Retry {
         Self { unanswered: deliveries, ..self }
     }
 
+    /// For how long, since it failed for the first time, a message is excused whose handler fails because of what it needs: a
+    /// circuit breaker says so. 1 day by default; after that such a failure is an attempt like any other. Messages that are
+    /// put off without being tried wait as long as it takes.
+    pub fn excused_for(self, time: Duration) -> Self {
+        Self { excused_for: time, ..self }
+    }
+
     /// The pause after so many failures, counted from 1: half of it is certain and the rest is chance, so that messages that
     /// failed together do not come back together.
     #[must_use]
@@ -59,6 +73,11 @@ impl Retry {
         let doublings = u32::try_from(failures.saturating_sub(1)).unwrap_or(u32::MAX).min(31);
         let whole = self.first.saturating_mul(1 << doublings).min(self.longest);
         whole.mul_f64(rand::rng().random_range(0.5..=1.0))
+    }
+
+    /// Whether a message that failed for the first time so long ago is still excused.
+    pub(crate) fn excuses(&self, since: Duration) -> bool {
+        since < self.excused_for
     }
 
     pub(crate) fn is_last(&self, attempt: u64) -> bool {

@@ -13,6 +13,8 @@ pub struct ProcessingStats {
     pub handled: u64,
     /// Times a handler failed, panicked or took too long.
     pub failures: u64,
+    /// Times a message was put off because a limit was reached, or what its handler needs was not to be had.
+    pub postponed: u64,
     /// Messages that were known to be handled, or were redriven for another consumer.
     pub duplicates: u64,
     /// Messages that went to the dead letters because they could not be handled.
@@ -63,6 +65,7 @@ pub(crate) struct Counters {
     pub(crate) deliveries: AtomicU64,
     pub(crate) handled: AtomicU64,
     pub(crate) failures: AtomicU64,
+    pub(crate) postponed: AtomicU64,
     pub(crate) duplicates: AtomicU64,
     pub(crate) dead_letters: AtomicU64,
     pub(crate) parked: AtomicU64,
@@ -85,6 +88,7 @@ impl Counters {
             deliveries: of(&self.deliveries),
             handled: of(&self.handled),
             failures: of(&self.failures),
+            postponed: of(&self.postponed),
             duplicates: of(&self.duplicates),
             dead_letters: of(&self.dead_letters),
             parked: of(&self.parked),

@@ -48,6 +48,7 @@ impl ProcessTelemetry {
             Outcome::Done => (names::OK, false),
             Outcome::Retry { .. } => ("failed", true),
             Outcome::Poison { .. } => ("given-up", true),
+            Outcome::Postpone { .. } => ("postponed", false),
         };
         let labels = self.labels.of(word, || {
             let error = is_error.then(|| KeyValue::new(names::ERROR_TYPE, word));

@@ -115,15 +115,38 @@ impl Bench {
                 self.settle(&job, redriven).await
             }
             Outcome::Poison { reason } => self.doomed(job, Cause::Poison, reason).await,
-            Outcome::Retry { error, after } => {
-                Counters::add(&self.counters.failures);
-                let reason = in_full(&*error);
-                if self.settings.retry.is_last(attempt) {
-                    return self.doomed(job, Cause::Failed, reason).await;
-                }
-                self.again(job, attempt, &reason, after).await
+            Outcome::Retry { error, after } => self.failed(job, attempt, in_full(&*error), after).await,
+            Outcome::Postpone { error, after, tried } => {
+                self.postpone(job, attempt, in_full(&*error), after, tried).await
             }
         }
+    }
+
+    /// What becomes of a message whose handler has failed.
+    async fn failed(&self, job: Job, attempt: u64, reason: String, after: Option<Duration>) -> Ended {
+        Counters::add(&self.counters.failures);
+        if self.settings.retry.is_last(attempt) {
+            return self.doomed(job, Cause::Failed, reason).await;
+        }
+        self.again(job, attempt, &reason, after).await
+    }
+
+    /// Keeps a message in hand that cannot be handled for now. It is no attempt, unless that has been said too long of a
+    /// message that was tried.
+    async fn postpone(&self, mut job: Job, attempt: u64, reason: String, after: Duration, tried: bool) -> Ended {
+        if tried {
+            let first = *job.past.first_failed.get_or_insert_with(Utc::now);
+            let since = Utc::now().signed_duration_since(first).to_std().unwrap_or_default();
+            if !self.settings.retry.excuses(since) {
+                return self.failed(job, attempt, reason, Some(after)).await;
+            }
+        }
+        Counters::add(&self.counters.postponed);
+        debug!(
+            stream = %self.stream, consumer = %self.consumer, sequence = job.slot.get().context.sequence, ?after, tried,
+            error = reason, "a message is put off"
+        );
+        Ended::Again(after, job.past)
     }
 
     /// Hands a message to the handler and takes a panic, or too long a time, for a failure.

@@ -203,9 +203,14 @@ impl Context {
     /// Puts a value beside the message, which a layer found out and a handler takes as
     /// [`Extension`](super::Extension). One of the same type is replaced.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.insert_shared(Arc::new(value));
+    }
+
+    /// The same for a value that is shared already.
+    pub fn insert_shared<T: Send + Sync + 'static>(&mut self, value: Arc<T>) {
         let of = TypeId::of::<T>();
         self.extensions.retain(|(known, _)| *known != of);
-        self.extensions.push((of, Arc::new(value)));
+        self.extensions.push((of, value));
     }
 
     /// The value of this type that a layer put beside the message.

@@ -126,14 +126,19 @@ impl Way {
             Self::Plain(ready) => ready(&context),
             Self::Layered(next) => {
                 let (next, is_request) = (next.clone(), context.is_request());
-                next.oneshot(context).map(move |done| done.unwrap_or_else(|error| of_error(error, is_request))).boxed()
+                next.oneshot(context)
+                    .map(move |done| done.unwrap_or_else(|error| Answer::of_error(error, is_request)))
+                    .boxed()
             }
         }
     }
 }
 
-fn of_error(error: BoxError, is_request: bool) -> Answer {
-    if is_request { Answer::Reply(Err(failure_of_error(error))) } else { Answer::Event(outcome_of_error(error)) }
+impl Answer {
+    /// What an error of a layer means.
+    pub(crate) fn of_error(error: BoxError, is_request: bool) -> Self {
+        if is_request { Self::Reply(Err(failure_of_error(error))) } else { Self::Event(outcome_of_error(error)) }
+    }
 }
 
 /// What came of a message that does not fit its handler.

@@ -36,6 +36,17 @@ pub enum Outcome {
         /// How long from now; none: as the processing's backoff has it.
         after: Option<Duration>,
     },
+    /// It cannot be handled for now, and the message is not to blame: a limit is reached, or what its handler needs is not to
+    /// be had. It waits in the processor's hands, of which the server hears, and this is no attempt.
+    Postpone {
+        /// Why, for the log. It must not show the payload.
+        error: BoxError,
+        /// How long from now it waits.
+        after: Duration,
+        /// Whether it was tried, and failed. Then it is no attempt only for so long as
+        /// [`Retry::excused_for`](crate::processing::Retry::excused_for) says.
+        tried: bool,
+    },
     /// No further try can help: it cannot be read, for one.
     Poison {
         /// Why, for the log and for the dead letter. It must not show the payload.
@@ -45,12 +56,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// The worse of two, where several handlers had the same message: what may still work is tried first, and what is
-    /// poison to one is told once the others are done.
+    /// poison to one is told once the others are done. A failed attempt of one counts, though another one was postponed.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Done, other) => other,
-            (Self::Poison { .. }, other @ Self::Retry { .. }) => other,
+            (Self::Poison { .. }, other @ (Self::Retry { .. } | Self::Postpone { .. }))
+            | (Self::Postpone { .. }, other @ Self::Retry { .. }) => other,
             (first, _) => first,
         }
     }

@@ -151,7 +151,7 @@ fn reply_of(answer: Answer) -> Result<Message, Failure> {
         Answer::Reply(reply) => reply,
         // A layer may answer a request so.
         Answer::Event(Outcome::Done) => Ok(Message::new("", "")),
-        Answer::Event(Outcome::Retry { error, .. }) => Err(failure_of_error(error)),
+        Answer::Event(Outcome::Retry { error, .. } | Outcome::Postpone { error, .. }) => Err(failure_of_error(error)),
         Answer::Event(Outcome::Poison { reason }) => Err(Failure::invalid_request(reason)),
     }
 }

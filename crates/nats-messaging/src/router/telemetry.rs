@@ -100,6 +100,7 @@ pub(super) fn end_event(span: &Span, outcome: &Outcome) {
         Outcome::Done => (names::OK, None),
         Outcome::Retry { .. } => ("failed", Some("failed")),
         Outcome::Poison { .. } => ("poison", Some("poison")),
+        Outcome::Postpone { .. } => ("postponed", None),
     };
     if is_recorded(span) {
         span.span().set_attribute(KeyValue::new(names::OUTCOME, outcome));

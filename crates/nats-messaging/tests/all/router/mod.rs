@@ -1,7 +1,10 @@
 //! Routers in memory and on a server: the same behaviour on both.
 
+mod auth;
+mod circuits;
 mod events;
 mod families;
+mod rate_limits;
 mod requests;
 mod starting;
 mod telemetry;

@@ -11,7 +11,7 @@ use super::endpoint::Way;
 use super::limits::RequestLimits;
 use super::pattern::Pattern;
 use super::plan::Reader;
-use super::requests::{Answerer, to_listen};
+use super::requests::{Answerer, refusals, to_listen};
 use super::route::Kind;
 use super::router::Router;
 use super::running::Running;
@@ -86,6 +86,7 @@ impl Handlers {
             common: Arc::clone(&self.common),
             limits: self.limits,
             places: Arc::new(Semaphore::new(self.limits.in_flight.get() as usize)),
+            refusals: refusals(),
             tasks: running.tasks.clone(),
             give_up: running.give_up.clone(),
         });

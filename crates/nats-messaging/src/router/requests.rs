@@ -11,6 +11,7 @@ use headwater_nats::header;
 use headwater_nats::telemetry::opentelemetry::context::FutureExt as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,6 +30,17 @@ use crate::message::Message;
 /// How long a reply may take to be handed over.
 const SEND_WITHIN: Duration = Duration::from_secs(5);
 
+/// How many refusals may be on their way out at once. Where the client takes no more, whoever asks beyond that hears nothing.
+const MOST_REFUSALS: usize = 1_024;
+
+/// How many requests that have arrived are still taken in when the router stops: as many as a subscription holds.
+const MOST_LEFT: usize = 65_536;
+
+/// Ways out for as many refusals as there may be at once.
+pub(super) fn refusals() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(MOST_REFUSALS))
+}
+
 /// Answers the requests of a router.
 pub(super) struct Answerer {
     pub(super) targets: Tree<Arc<Target>>,
@@ -36,6 +48,7 @@ pub(super) struct Answerer {
     pub(super) common: Arc<Common>,
     pub(super) limits: RequestLimits,
     pub(super) places: Arc<Semaphore>,
+    pub(super) refusals: Arc<Semaphore>,
     pub(super) tasks: TaskTracker,
     /// Cancelled when what is under way is to be given up.
     pub(super) give_up: CancellationToken,
@@ -66,7 +79,10 @@ impl Answerer {
                 None => return tracing::error!(%pattern, "requests are no longer listened to: the transport has ended"),
             }
         }
-        while let Some(Some(request)) = requests.next().now_or_never() {
+        for _ in 0..MOST_LEFT {
+            // What has arrived is all taken in, though the task has had its share of the runtime by then.
+            let next = unconstrained(requests.next()).now_or_never();
+            let Some(Some(request)) = next else { break };
             self.take(request);
         }
     }
@@ -75,16 +91,25 @@ impl Answerer {
     fn take(self: &Arc<Self>, request: Request) {
         let Request { message, reply } = request;
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            tracing::warn!(subject = message.subject, "a request was refused: as many are under way as may");
-            let failure = Failure::unavailable("overloaded", "the service has as many requests under way as it may");
-            self.tasks.spawn(send(reply, of_failure(&failure)));
-            return;
+            return self.refuse(&message, reply);
         };
         let answerer = Arc::clone(self);
         self.tasks.spawn(async move {
             let answer = answerer.answer(message).await;
             send(reply, answer.unwrap_or_else(|failure| of_failure(&failure))).await;
             drop(place);
+        });
+    }
+
+    fn refuse(&self, message: &Message, reply: Option<Box<dyn Reply>>) {
+        let way_out = Arc::clone(&self.refusals).try_acquire_owned().ok();
+        let is_told = way_out.is_some();
+        tracing::warn!(subject = message.subject, is_told, "a request was refused: as many are under way as may");
+        let Some(way_out) = way_out else { return };
+        let failure = Failure::unavailable("overloaded", "the service has as many requests under way as it may");
+        self.tasks.spawn(async move {
+            send(reply, of_failure(&failure)).await;
+            drop(way_out);
         });
     }
 

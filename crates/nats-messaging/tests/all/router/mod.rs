@@ -4,6 +4,7 @@ mod auth;
 mod circuits;
 mod events;
 mod families;
+mod flood;
 mod rate_limits;
 mod requests;
 mod starting;

@@ -1,6 +1,6 @@
 //! The messages of one stream, oldest first, and the ids by which repetitions are known.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -20,10 +20,8 @@ pub(super) struct Stored {
 /// The messages that a stream holds.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    /// Without gaps: of one that was taken out the place is kept, until it is the oldest.
-    messages: VecDeque<Stored>,
-    /// The places of those that were taken out.
-    removed: BTreeSet<u64>,
+    /// By their places. Of one that was taken out nothing is left, however old those are that stay.
+    messages: BTreeMap<u64, Stored>,
     last: u64,
     bytes: usize,
     ids: HashMap<String, u64>,
@@ -49,28 +47,21 @@ impl Log {
     }
 
     pub(super) fn first_sequence(&self) -> u64 {
-        self.messages.front().map_or(self.next_sequence(), |stored| stored.sequence)
+        self.messages.first_key_value().map_or(self.next_sequence(), |(sequence, _)| *sequence)
     }
 
     pub(super) fn get(&self, sequence: u64) -> Option<&Stored> {
-        let place = sequence.checked_sub(self.first_sequence())?;
-        self.messages.get(usize::try_from(place).ok()?).filter(|stored| self.is_there(stored))
-    }
-
-    fn is_there(&self, stored: &Stored) -> bool {
-        !self.removed.contains(&stored.sequence)
+        self.messages.get(&sequence)
     }
 
     /// The messages from this place on.
     pub(super) fn from(&self, sequence: u64) -> impl Iterator<Item = &Stored> {
-        let place = sequence.saturating_sub(self.first_sequence());
-        let place = usize::try_from(place).unwrap_or(usize::MAX).min(self.messages.len());
-        self.messages.range(place..).filter(|stored| self.is_there(stored))
+        self.messages.range(sequence..).map(|(_, stored)| stored)
     }
 
     /// All messages, the newest first.
     pub(super) fn backwards(&self) -> impl Iterator<Item = &Stored> {
-        self.messages.iter().rev().filter(|stored| self.is_there(stored))
+        self.messages.values().rev()
     }
 
     /// Stores a message; what had to go for it is handed to `gone`.
@@ -100,40 +91,28 @@ impl Log {
             self.ids.insert(id.to_owned(), self.last);
             self.id_order.push_back((now, id.to_owned()));
         }
-        self.messages.push_back(Stored { sequence: self.last, message: Arc::new(message), at: now });
+        let stored = Stored { sequence: self.last, message: Arc::new(message), at: now };
+        self.messages.insert(self.last, stored);
         Added::Stored(self.last)
     }
 
     /// Takes all messages away.
     pub(super) fn purge(&mut self) {
         self.messages.clear();
-        self.removed.clear();
         self.bytes = 0;
     }
 
     /// Takes one message out.
     pub(super) fn remove(&mut self, sequence: u64) -> Option<Stored> {
-        let stored = self.get(sequence)?.clone();
-        let place = usize::try_from(sequence - self.first_sequence()).ok()?;
-        self.messages[place].message = Arc::default();
+        let stored = self.messages.remove(&sequence)?;
         self.bytes -= size(&stored.message);
-        self.removed.insert(sequence);
-        self.forget_removed();
         Some(stored)
-    }
-
-    fn forget_removed(&mut self) {
-        while let Some(oldest) = self.messages.front()
-            && self.removed.remove(&oldest.sequence)
-        {
-            self.messages.pop_front();
-        }
     }
 
     /// What there is not enough of for another message of this size.
     fn lacks(&self, size: usize, settings: &MemoryStream) -> Option<String> {
         let MemoryStream { max_messages, max_bytes, .. } = settings;
-        if self.messages.len() - self.removed.len() >= *max_messages {
+        if self.messages.len() >= *max_messages {
             return Some(format!("it holds {max_messages} messages, and may not hold more"));
         }
         let bytes = self.bytes;
@@ -143,9 +122,8 @@ impl Log {
     }
 
     fn drop_oldest(&mut self) -> Option<Stored> {
-        let stored = self.messages.pop_front()?;
+        let (_, stored) = self.messages.pop_first()?;
         self.bytes -= size(&stored.message);
-        self.forget_removed();
         Some(stored)
     }
 
@@ -208,8 +186,19 @@ mod tests {
         assert_eq!(log.from(0).map(|stored| stored.sequence).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(add(&mut log, Message::new("a", "4"), now, &settings), Added::Stored(4));
         log.remove(1);
-        assert_eq!((log.first_sequence(), log.removed.len(), log.messages.len()), (3, 0, 2));
+        assert_eq!((log.first_sequence(), log.messages.len()), (3, 2));
         assert_eq!(&log.get(4).unwrap().message.body[..], b"4");
+    }
+
+    #[test]
+    fn what_was_taken_out_takes_no_room_behind_an_old_message_that_stays() {
+        let (mut log, settings, now) = (Log::default(), MemoryStream::new("S", ["a"]), Instant::now());
+        add(&mut log, Message::new("a", "stays"), now, &settings);
+        for sequence in 2..1_000 {
+            assert_eq!(add(&mut log, Message::new("a", "goes"), now, &settings), Added::Stored(sequence));
+            log.remove(sequence);
+        }
+        assert_eq!((log.messages.len(), log.first_sequence(), log.next_sequence()), (1, 1, 1_000));
     }
 
     #[test]

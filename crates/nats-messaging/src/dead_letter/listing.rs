@@ -118,14 +118,25 @@ impl DeadLetters {
 
     /// The places of the letters that are meant, in the order of their messages: by the first place each had in its stream.
     pub(super) async fn places(&self, selection: &Selection) -> Result<Vec<Place>, LetterError> {
-        let mut places = Vec::new();
+        self.first_places(selection, usize::MAX).await
+    }
+
+    /// The first of them, so many at most.
+    pub(super) async fn first_places(&self, selection: &Selection, most: usize) -> Result<Vec<Place>, LetterError> {
+        let (mut places, mut found) = (Vec::new(), 0);
         let mut after = selection.after;
-        while places.len() < selection.limit {
+        while found < selection.limit {
             let Some(DeadLetter { place, letter }) = self.next(selection, after).await? else { break };
             after = place;
+            found += 1;
             places.push(Place { origin: letter.origin, sequence: letter.sequence, place });
+            if places.len() >= most.saturating_mul(2) {
+                places.sort_unstable();
+                places.truncate(most);
+            }
         }
         places.sort_unstable();
+        places.truncate(most);
         Ok(places)
     }
 
@@ -141,4 +152,46 @@ pub(super) struct Place {
     pub(super) origin: u64,
     sequence: u64,
     pub(super) place: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::super::Cause;
+    use super::*;
+    use crate::memory::MemoryBroker;
+    use crate::message::Message;
+
+    #[tokio::test]
+    async fn the_first_places_are_those_of_the_oldest_messages_wherever_their_letters_are() {
+        let broker = MemoryBroker::new();
+        broker.stream("DEAD", ["dead.>"]).unwrap();
+        let letters = DeadLetters::new(broker, "DEAD");
+        for (sequence, origin) in (1..).zip([5, 9, 7, 1, 8, 3, 6, 2, 4]) {
+            let letter = Letter {
+                message: Message::new("a", ""),
+                stream: "ORDERS".to_owned(),
+                consumer: "mailer".to_owned(),
+                sequence,
+                origin,
+                stored: DateTime::UNIX_EPOCH,
+                deliveries: 1,
+                cause: Cause::Parked,
+                reason: String::new(),
+                key: None,
+                first_failed: DateTime::UNIX_EPOCH,
+                last_failed: DateTime::UNIX_EPOCH,
+                redriven: 0,
+                left_out: None,
+            };
+            letters.keep(&letter).await.unwrap();
+        }
+        let all = Selection::of("ORDERS", "mailer");
+        for (most, expected) in [(1, 1), (2, 2), (4, 4), (5, 5), (9, 9), (100, 9)] {
+            let origins: Vec<_> =
+                letters.first_places(&all, most).await.unwrap().iter().map(|place| place.origin).collect();
+            assert_eq!(origins, (1..=expected).collect::<Vec<_>>(), "{most}");
+        }
+    }
 }

@@ -15,6 +15,9 @@ const FIRST_LOOK: Duration = Duration::from_millis(5);
 /// The longest one.
 const LONGEST_LOOK: Duration = Duration::from_millis(250);
 
+/// How many letters of a key are looked for at once; when these have had their turn, the next ones are looked for.
+const AT_ONCE: usize = 32_768;
+
 /// How long the letter of the message that all others wait behind is waited for, where it is missing: the process that parked the
 /// key may have ended before it stored the letter, and the message comes again.
 const FIRST_ONE_WITHIN: Duration = Duration::from_secs(60);
@@ -80,7 +83,7 @@ impl DeadLetters {
                 },
             }
             if waiting.is_empty() {
-                waiting = self.places(&all).await?.into();
+                waiting = self.first_places(&all, AT_ONCE).await?.into();
             }
             // What was looked at before the list was empty is what must not have changed.
             let Some(first) = waiting.pop_front() else {

@@ -195,7 +195,7 @@ impl CircuitBreakerLayer {
         match judgement {
             Judgement::Works => call.answered(),
             Judgement::Fails => call.failed(),
-            Judgement::Unknown => drop(call),
+            Judgement::Unknown => call.forget(),
         }
         judgement == Judgement::Fails
     }

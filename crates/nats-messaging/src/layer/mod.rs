@@ -2,22 +2,50 @@
 //!
 //! Each is a `tower::Layer` for [`Router::layer`](crate::router::Router::layer) or
 //! [`Route::layer`](crate::router::Route::layer). It is made once from its settings; clones share what it counts. The layer that
-//! was added last is met first, so that the order of services is written from the inside out:
+//! was added last is met first, so the order of services (auth, rate limit, circuit breaker) is written from the inside out:
 //!
 //! ```
-//! use headwater_nats::circuit_breaker::CircuitBreaker;
+//! use std::time::Duration;
+//!
+//! use headwater_nats::circuit_breaker::{CircuitBreaker, CircuitState};
 //! use headwater_nats::rate_limit::Rate;
 //! use headwater_nats_messaging::layer::{CircuitBreakerLayer, RateLimit};
-//! use headwater_nats_messaging::router::Router;
+//! use headwater_nats_messaging::memory::MemoryBroker;
+//! use headwater_nats_messaging::message::Message;
+//! use headwater_nats_messaging::publish::Publish;
+//! use headwater_nats_messaging::router::{Router, Subject};
+//! use tokio::time::Instant;
 //!
-//! async fn mail() {}
+//! async fn mail(Subject(order): Subject) -> Result<(), std::io::Error> {
+//!     println!("about {order}");
+//!     Ok(())
+//! }
 //!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = MemoryBroker::new();
+//! broker.stream("ORDERS", ["orders.>"])?;
 //! let mails = CircuitBreakerLayer::new("mail-server", CircuitBreaker::default())?;
-//! let limit = RateLimit::default().all(Rate::per_second(50)).layer()?;
+//! let limit = RateLimit::default().all(Rate::per_second(20).burst(1)).layer()?;
 //! let router: Router =
 //!     Router::new().service("mailer").on_event("orders.*.placed", mail).layer(mails.clone()).layer(limit.clone());
-//! assert_eq!((limit.stats().allowed, mails.stats().opened), (0, 0));
-//! # Ok::<(), headwater_nats::problem::InvalidSettings>(())
+//! let running = router.start(broker.clone()).await?;
+//!
+//! for order in 0..3 {
+//!     let message = Message::new(format!("orders.{order}.placed"), "");
+//!     broker.send(message, Instant::now() + Duration::from_secs(1)).await?.await?;
+//! }
+//! // Two of them wait for 50 ms, and for another 50 ms.
+//! # let numbers = |running: &headwater_nats_messaging::router::Running| {
+//! #     running.processors().map(|(_, processor)| processor.stats()).next()
+//! # };
+//! # while numbers(&running).is_some_and(|stats| stats.handled < 3) { tokio::time::sleep(Duration::from_millis(5)).await; }
+//! let (_, processor) = running.processors().next().ok_or("there is one consumer")?;
+//! assert_eq!((processor.stats().handled, processor.stats().deliveries, processor.stats().failures), (3, 3, 0));
+//! assert_eq!((limit.stats().allowed, mails.stats().state), (3, CircuitState::Closed));
+//! running.shutdown(Duration::from_secs(10)).await;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! What it means that a message does not pass:
@@ -35,8 +63,8 @@
 //! some have passed, and what else it reads waits with them: patterns that are not to wait for each other have consumers of
 //! their own, which is so unless they are put into a group.
 //!
-//! Where several handlers have the same message and one of them is put off, all of them are called again. A layer around the
-//! whole router puts off all or none.
+//! Where several handlers have the same message and one of them is put off, all of them are called again: those of one pattern
+//! had better have one limit, around them all.
 
 #[cfg(feature = "auth")]
 mod auth;

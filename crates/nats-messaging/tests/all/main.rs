@@ -12,6 +12,7 @@ mod inbox;
 mod jetstream;
 mod memory;
 mod pipelining;
+mod postponing;
 mod processing;
 mod processing_on_servers;
 mod publisher_telemetry;

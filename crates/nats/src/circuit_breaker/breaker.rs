@@ -284,6 +284,10 @@ mod tests {
         drop(late);
         let stats = breaker.stats();
         assert_eq!((stats.given_up, stats.slow, stats.slow_rate), (1, 1, 1.0));
+        let forgotten = breaker.begin_within().unwrap();
+        time.store(300, Ordering::Relaxed);
+        forgotten.forget();
+        assert_eq!((breaker.stats().given_up, breaker.stats().slow), (2, 1));
     }
 
     #[test]

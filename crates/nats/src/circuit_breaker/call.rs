@@ -14,11 +14,13 @@ pub struct Call<'a> {
     pass: Pass,
     began: Instant,
     outcome: Outcome,
+    /// Whether how long it took means something.
+    has_speed: bool,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn new(breaker: &'a Breaker, pass: Pass) -> Self {
-        Self { breaker, pass, began: breaker.settings().clock.now(), outcome: Outcome::Neither }
+        Self { breaker, pass, began: breaker.settings().clock.now(), outcome: Outcome::Neither, has_speed: true }
     }
 
     /// It was answered, in whatever time.
@@ -36,6 +38,11 @@ impl<'a> Call<'a> {
         self.outcome = Outcome::Failed;
     }
 
+    /// It says nothing, however long it took.
+    pub fn forget(mut self) {
+        self.has_speed = false;
+    }
+
     fn is_slow(&self) -> bool {
         let settings = self.breaker.settings();
         settings.clock.now().saturating_duration_since(self.began) > settings.slow_call.get()
@@ -44,7 +51,7 @@ impl<'a> Call<'a> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        let given_up_late = self.outcome == Outcome::Neither && self.is_slow();
+        let given_up_late = self.outcome == Outcome::Neither && self.has_speed && self.is_slow();
         self.breaker.end(self.pass, if given_up_late { Outcome::Slow } else { self.outcome });
     }
 }

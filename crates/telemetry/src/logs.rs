@@ -188,4 +188,19 @@ mod tests {
         assert_eq!(lines[0]["trace_id"], "00000000000000000000000000000abc");
         assert_eq!(lines[0]["span_id"], "0000000000000def");
     }
+
+    #[test]
+    fn numbers_stay_numbers_and_an_error_is_told_with_its_causes() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("not stored")]
+        struct NotStored(#[source] io::Error);
+        let error = NotStored(io::Error::other("no route"));
+        let lines = lines(|| {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, offset = -3_i64, share = 0.5, total = 7_u64, kind = ?Some(1), "late");
+        });
+        assert_eq!(lines[0]["error"], "not stored: no route");
+        assert_eq!((&lines[0]["offset"], &lines[0]["share"]), (&(-3).into(), &0.5.into()));
+        assert_eq!((&lines[0]["total"], &lines[0]["kind"]), (&7.into(), &"Some(1)".into()));
+    }
 }

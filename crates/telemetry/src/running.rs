@@ -139,7 +139,9 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Read, Write};
     use std::net::TcpListener;
+    use std::thread::JoinHandle;
 
     use opentelemetry::Context;
     use opentelemetry::trace::{SpanKind, TraceContextExt};
@@ -193,5 +195,72 @@ mod tests {
         running.shutdown(Duration::from_secs(1)).unwrap();
         let silent = Setup::new("receipts").start().unwrap();
         assert_eq!(silent.metrics_page()(), "");
+    }
+
+    /// A collector that answers so many exports, each with that status, and tells which paths were asked for.
+    fn collector(status: &'static str, exports: usize) -> (String, JoinHandle<Vec<String>>) {
+        let taking = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", taking.local_addr().unwrap());
+        let answering = std::thread::spawn(move || {
+            let mut paths = Vec::new();
+            for stream in taking.incoming().take(exports) {
+                let mut stream = BufReader::new(stream.unwrap());
+                let (mut line, mut length) = (String::new(), 0);
+                stream.read_line(&mut line).unwrap();
+                paths.push(line.split(' ').nth(1).unwrap().to_owned());
+                while line != "\r\n" {
+                    line.clear();
+                    stream.read_line(&mut line).unwrap();
+                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                }
+                stream.read_exact(&mut vec![0; length]).unwrap();
+                write!(stream.get_mut(), "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                    .unwrap();
+            }
+            paths
+        });
+        (address, answering)
+    }
+
+    fn record(running: &Running) {
+        let recorder = running.settings().recorder();
+        let call = recorder.begin("receipt/add-item", SpanKind::Server, &Context::new()).unwrap();
+        headwater_nats::telemetry::end(&call, None);
+        recorder.counts("calls", "{call}", "Calls").unwrap().record(1, &[]);
+    }
+
+    #[test]
+    fn flushing_sends_traces_and_metrics_to_their_paths() {
+        let (address, collected) = collector("200 OK", 2);
+        let running =
+            Setup::new("receipts").version("1.2.0").attribute("region", "eu").otlp_to(address).start().unwrap();
+        record(&running);
+        running.flush().unwrap();
+        let mut paths = collected.join().unwrap();
+        paths.sort();
+        assert_eq!(paths, ["/v1/metrics", "/v1/traces"]);
+    }
+
+    #[test]
+    fn what_a_collector_refuses_is_told() {
+        let (address, collected) = collector("403 Forbidden", 1);
+        let running = Setup::new("receipts").otlp_to(address).start().unwrap();
+        record(&running);
+        let error = running.flush().unwrap_err().to_string();
+        assert!(error.starts_with("the last traces or metrics could not be sent: "), "{error}");
+        assert_eq!(collected.join().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn disabled_nothing_is_recorded_and_there_is_nothing_to_send() {
+        let running = Running::disabled();
+        let recorder = running.settings().recorder();
+        assert!(!recorder.traces() && recorder.meter().is_none());
+        assert!(running.tracing_layer::<tracing_subscriber::Registry>().is_none());
+        running.make_global();
+        running.flush().unwrap();
+        running.shutdown(Duration::ZERO).unwrap();
     }
 }

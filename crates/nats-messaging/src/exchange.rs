@@ -1,9 +1,11 @@
 //! The port of requests and replies.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, Stream, StreamExt};
 use tokio::time::Instant;
 
 use crate::BoxError;
@@ -22,8 +24,40 @@ pub trait Exchange: Debug + Send + Sync + 'static {
     fn listen(&self, subject: String, group: Option<String>) -> BoxFuture<'_, Result<Requests, ListenError>>;
 }
 
-/// What is sent to a subject, as it comes. Dropped, it listens no more.
-pub type Requests = BoxStream<'static, Request>;
+/// What is sent to a subject, as it comes. Dropped, it listens no more, and what was on its way is lost.
+pub struct Requests {
+    coming: BoxStream<'static, Request>,
+    leave: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Requests {
+    /// These, which end some time after `leave` was called; for implementations of [`Exchange`].
+    pub fn new(coming: impl Stream<Item = Request> + Send + 'static, leave: impl FnOnce() + Send + 'static) -> Self {
+        Self { coming: coming.boxed(), leave: Some(Box::new(leave)) }
+    }
+
+    /// Listens no more: what is on its way by now still comes, and then the stream ends. What is sent later goes to the others
+    /// of the group.
+    pub fn leave(&mut self) {
+        if let Some(leave) = self.leave.take() {
+            leave();
+        }
+    }
+}
+
+impl Stream for Requests {
+    type Item = Request;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Request>> {
+        self.coming.poll_next_unpin(context)
+    }
+}
+
+impl Debug for Requests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests").field("has_left", &self.leave.is_none()).finish_non_exhaustive()
+    }
+}
 
 /// A message that may want a reply.
 #[derive(Debug)]

@@ -132,6 +132,27 @@ pub(super) async fn a_message_that_cannot_travel_is_refused(trial: Trial) {
     assert!(trial.transport.listen(trial.subject("news"), Some("a b".to_owned())).await.is_err());
 }
 
+pub(super) async fn who_leaves_gets_what_was_on_its_way_and_then_the_end(trial: Trial) {
+    let (mut leaving, mut staying) = (trial.listen("task", Some("workers")).await, trial.listen("news", None).await);
+    for _ in 0..300 {
+        trial.tell("task").await;
+    }
+    leaving.leave();
+    leaving.leave();
+    for number in 0..300 {
+        let next = timeout(Duration::from_secs(20), leaving.next()).await;
+        let request = next.expect("something was to come");
+        assert!(request.is_some(), "{number} were on their way and not more");
+    }
+    let end = timeout(Duration::from_secs(20), leaving.next()).await;
+    assert!(end.expect("it was to end").is_none());
+    let limit = Instant::now() + Duration::from_secs(5);
+    let asked = trial.transport.request(trial.message("task", ""), limit).await;
+    assert!(matches!(asked, Err(RequestError::NobodyListens { .. })), "{asked:?}");
+    trial.tell("news").await;
+    assert_eq!(&next(&mut staying).await.message.body[..], b"news");
+}
+
 pub(super) async fn who_stops_listening_is_gone(trial: Trial) {
     let listener = trial.listen("price", None).await;
     drop(listener);

@@ -118,6 +118,7 @@ suite! { $
         listeners_without_a_group_get_every_message,
         a_message_that_is_told_reaches_those_who_listen,
         a_message_that_cannot_travel_is_refused,
+        who_leaves_gets_what_was_on_its_way_and_then_the_end,
         who_stops_listening_is_gone,
     }
 }

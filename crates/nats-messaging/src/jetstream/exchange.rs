@@ -9,6 +9,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use headwater_nats::backoff::Backoff;
 use headwater_nats::connect::Connection;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::replies::{NoAnswer, NotSent, Outgoing};
@@ -17,6 +18,9 @@ use crate::BoxError;
 use crate::exchange::{Exchange, ListenError, Reply, Request, RequestError, Requests};
 use crate::memory::listen_flaw;
 use crate::message::Message;
+
+/// How long it may be quiet, once the server was told that nobody listens any more, before nothing more is on its way.
+const REST_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long something may wait for the connection and for room in the client when it has no deadline of its own.
 const SEND_WITHIN: Duration = Duration::from_secs(5);
@@ -37,13 +41,16 @@ impl Exchange for JetStream {
     fn listen(&self, subject: String, group: Option<String>) -> BoxFuture<'_, Result<Requests, ListenError>> {
         let connection = self.exchange.connection().clone();
         async move {
-            let listener = Listener { connection, subject, group };
+            let listener = Listener { connection, subject, group, left: CancellationToken::new() };
             let requests = match listen_flaw(&listener.subject, listener.group.as_deref()) {
                 Some(flaw) => Err(flaw.into()),
                 None => listener.subscribe().await,
             };
             match requests {
-                Ok(requests) => Ok(listener.requests(requests).boxed()),
+                Ok(requests) => {
+                    let left = listener.left.clone();
+                    Ok(Requests::new(listener.requests(requests), move || left.cancel()))
+                }
                 Err(source) => Err(ListenError { subject: listener.subject, source }),
             }
         }
@@ -111,6 +118,7 @@ struct Listener {
     connection: Connection,
     subject: String,
     group: Option<String>,
+    left: CancellationToken,
 }
 
 impl Listener {
@@ -135,20 +143,31 @@ impl Listener {
     }
 
     fn requests(self, requests: Subscriber) -> impl futures_util::Stream<Item = Request> + Send {
-        stream::unfold((self, requests), async |(listener, mut requests)| {
+        stream::unfold((self, requests, false), async |(listener, mut requests, mut is_leaving)| {
             loop {
-                if let Some(message) = requests.next().await {
-                    return Some((listener.request(message), (listener, requests)));
+                let next = tokio::select! {
+                    biased;
+                    () = listener.left.cancelled(), if !is_leaving => {
+                        is_leaving = true;
+                        // Without a client there is nothing to leave.
+                        let _ = timeout(SEND_WITHIN, requests.drain()).await;
+                        continue;
+                    }
+                    next = within(is_leaving, requests.next()) => next,
+                };
+                match next {
+                    Some(message) => return Some((listener.request(message), (listener, requests, is_leaving))),
+                    None if is_leaving => return None,
+                    // The client has died. Another one takes its place, unless the connection was closed.
+                    None => requests = listener.subscribe_again().await?,
                 }
-                // The client has died. Another one takes its place, unless the connection was closed.
-                requests = listener.subscribe_again().await?;
             }
         })
     }
 
     async fn subscribe_again(&self) -> Option<Subscriber> {
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(2));
-        while !self.connection.status().is_final() {
+        while !self.connection.status().is_final() && !self.left.is_cancelled() {
             match self.subscribe().await {
                 Ok(requests) => return Some(requests),
                 Err(error) => {
@@ -167,6 +186,11 @@ impl Listener {
             .map(|subject| Box::new(NatsReply { connection: self.connection.clone(), subject }) as Box<dyn Reply>);
         Request { message: translate::incoming(message), reply }
     }
+}
+
+/// What comes next; of the rest, what comes before it has been quiet for too long.
+async fn within<T>(is_rest: bool, next: impl Future<Output = Option<T>>) -> Option<T> {
+    if is_rest { timeout(REST_WITHIN, next).await.ok().flatten() } else { next.await }
 }
 
 #[derive(Debug)]

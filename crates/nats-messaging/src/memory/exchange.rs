@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt, ready};
-use futures_util::{StreamExt, stream};
+use futures_util::stream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
@@ -105,8 +105,10 @@ impl MemoryBroker {
         state.listeners.all.insert(id, Listener { pattern: subject, group, requests });
         drop(state);
         let listening = Listening { shared: Arc::clone(&self.shared), id, receiver };
+        let shared = Arc::clone(&self.shared);
         let next = async |mut listening: Listening| listening.receiver.recv().await.map(|request| (request, listening));
-        Ok(stream::unfold(listening, next).boxed())
+        // With the listener the sender goes, and what lies there is the rest.
+        Ok(Requests::new(stream::unfold(listening, next), move || drop(shared.state().listeners.all.remove(&id))))
     }
 }
 

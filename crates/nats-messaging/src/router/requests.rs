@@ -11,7 +11,6 @@ use headwater_nats::header;
 use headwater_nats::telemetry::opentelemetry::context::FutureExt as _;
 use serde_json::json;
 use tokio::sync::Semaphore;
-use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,8 +32,8 @@ const SEND_WITHIN: Duration = Duration::from_secs(5);
 /// How many refusals may be on their way out at once. Where the client takes no more, whoever asks beyond that hears nothing.
 const MOST_REFUSALS: usize = 1_024;
 
-/// How many requests that have arrived are still taken in when the router stops: as many as a subscription holds.
-const MOST_LEFT: usize = 65_536;
+/// How long requests that were on their way when the router stopped may take to arrive.
+const REST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Ways out for as many refusals as there may be at once.
 pub(super) fn refusals() -> Arc<Semaphore> {
@@ -66,7 +65,7 @@ pub(super) fn to_listen(patterns: &[&Pattern]) -> Vec<Pattern> {
 }
 
 impl Answerer {
-    /// Takes requests in until it is told to stop, and after that what has arrived already.
+    /// Takes requests in until it is told to stop, and after that those that were on their way.
     pub(super) async fn listen(self: Arc<Self>, pattern: Pattern, mut requests: Requests, stop: CancellationToken) {
         loop {
             let next = tokio::select! {
@@ -79,11 +78,15 @@ impl Answerer {
                 None => return tracing::error!(%pattern, "requests are no longer listened to: the transport has ended"),
             }
         }
-        for _ in 0..MOST_LEFT {
-            // What has arrived is all taken in, though the task has had its share of the runtime by then.
-            let next = unconstrained(requests.next()).now_or_never();
-            let Some(Some(request)) = next else { break };
-            self.take(request);
+        requests.leave();
+        let rest = async {
+            while let Some(request) = requests.next().await {
+                self.take(request);
+            }
+        };
+        tokio::select! {
+            _in_time = timeout(REST_WITHIN, rest) => {}
+            () = self.give_up.cancelled() => {}
         }
     }
 

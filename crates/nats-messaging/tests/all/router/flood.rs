@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all, ready};
@@ -52,7 +52,7 @@ impl Exchange for Flood {
             Request { message: Message::new(subject.clone(), ""), reply: Some(reply) }
         };
         let requests = stream::iter(0..self.requests).map(request).chain(stream::pending());
-        ready(Ok(requests.boxed())).boxed()
+        ready(Ok(Requests::new(requests, || {}))).boxed()
     }
 }
 
@@ -95,4 +95,38 @@ async fn requests_that_have_arrived_when_a_router_stops_are_all_answered() {
     assert_eq!(shutdown, Shutdown::Finished);
     let answered = answers.iter().filter(|answer| matches!(answer, Ok(7))).count();
     assert_eq!(answered, answers.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_leaves_its_group_under_load_leaves_no_request_unanswered() {
+    let (_server, jetstream) = super::server().await;
+    let start = || {
+        let router: Router = Router::new().service("rolling").on_message("roll", || async { Reply(7) });
+        router.start(jetstream.clone())
+    };
+    let staying = start().await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let askers = (0..8).map(|_| {
+        let (jetstream, stop) = (jetstream.clone(), stop.clone());
+        tokio::spawn(async move {
+            let mut asked = 0;
+            while !stop.load(Ordering::SeqCst) {
+                let answer: u64 = router::ask(&jetstream, "roll", &(), Instant::now() + PATIENCE).await.unwrap();
+                assert_eq!(answer, 7);
+                asked += 1;
+            }
+            asked
+        })
+    });
+    let askers: Vec<_> = askers.collect();
+    for _ in 0..5 {
+        let leaving = start().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(leaving.shutdown(PATIENCE).await, Shutdown::Finished);
+    }
+    stop.store(true, Ordering::SeqCst);
+    for asked in join_all(askers).await {
+        assert!(asked.unwrap() > 0);
+    }
+    staying.shutdown(PATIENCE).await;
 }

@@ -16,6 +16,7 @@ use super::telemetry::ProcessTelemetry;
 use crate::BoxError;
 use crate::consume::{AckError, Delivery};
 use crate::dead_letter::{Cause, DeadLetters, Letter, LetterError, Redriven, one_line};
+use crate::deadline::within;
 use crate::router::handler::{EventHandler, Outcome};
 
 /// How long one answer to the server may take to be handed over.
@@ -103,9 +104,9 @@ impl Bench {
     async fn handle(&self, job: Job, redriven: bool) -> Ended {
         let delivery = job.slot.get();
         let attempt = delivery.context.deliveries + job.past.tries;
-        let began = Instant::now();
+        let began = self.telemetry.as_ref().map(|telemetry| (telemetry, Instant::now()));
         let outcome = self.ask(delivery_for_attempt(&delivery, attempt)).await;
-        if let Some(telemetry) = &self.telemetry {
+        if let Some((telemetry, began)) = began {
             telemetry.handled(began.elapsed(), &outcome);
         }
         match outcome {
@@ -142,10 +143,15 @@ impl Bench {
             }
         }
         Counters::add(&self.counters.postponed);
-        debug!(
-            stream = %self.stream, consumer = %self.consumer, sequence = job.slot.get().context.sequence, ?after, tried,
-            error = reason, "a message is put off"
-        );
+        let sequence = job.slot.get().context.sequence;
+        if tried {
+            warn!(
+                stream = %self.stream, consumer = %self.consumer, sequence, ?after, error = reason,
+                "a message could not be handled because of what its handler needs, and waits"
+            );
+        } else {
+            debug!(stream = %self.stream, consumer = %self.consumer, sequence, ?after, error = reason, "a message is put off");
+        }
         Ended::Again(after, job.past)
     }
 
@@ -153,7 +159,7 @@ impl Bench {
     async fn ask(&self, delivery: Arc<Delivery>) -> Outcome {
         let limit = self.settings.handler_timeout;
         let handling = AssertUnwindSafe(async { self.handler.handle(delivery).await }).catch_unwind();
-        match timeout(limit, handling).await {
+        match within(limit, handling).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Outcome::Retry { error: "the handler panicked".into(), after: None },
             Err(_) => Outcome::Retry { error: format!("the handler took longer than {limit:?}").into(), after: None },
@@ -318,7 +324,7 @@ impl Bench {
 
     /// A lost answer is no failure: the message comes again, and is known by then.
     async fn finish(&self, job: &Job, telling: impl Future<Output = Result<(), AckError>>) -> Ended {
-        let told = match timeout(TELL_WITHIN.max(self.settings.confirm.unwrap_or_default()), telling).await {
+        let told = match within(TELL_WITHIN.max(self.settings.confirm.unwrap_or_default()), telling).await {
             Ok(Ok(())) => return Ended::Finished,
             Ok(Err(error)) => in_full(&error),
             Err(_) => "nobody took it in time".to_owned(),

@@ -82,9 +82,9 @@ pub const STAGE: &str = "headwater.stage";
 /// A publisher, by the source that its messages name.
 pub const PUBLISHER: &str = "headwater.publisher";
 
-/// Which rate limit refused a request.
+/// Which rate limit refused a request or a message.
 pub const LIMIT: &str = "headwater.limit";
-/// The circuit of a circuit breaker: `store`, or the name of a dependency.
+/// The circuit of a circuit breaker: `store`, or the name of a dependency or of a layer.
 pub const CIRCUIT: &str = "headwater.circuit";
 
 /// Said of what went well, where a code is said.
@@ -107,7 +107,7 @@ pub const PROCESS_DURATION: &str = "messaging.process.duration";
 pub const IN_FLIGHT: &str = "headwater.server.in_flight";
 /// Counter: requests turned away at the edge, by stage.
 pub const TURNED_AWAY: &str = "headwater.server.turned_away";
-/// Counter: requests that the rate limits let through and refused, the latter by limit.
+/// Counter: requests and messages that the rate limits let through, put off and refused, the latter by limit.
 pub const RATE_LIMIT_DECISIONS: &str = "headwater.rate_limit.decisions";
 /// Counter: calls through a circuit, and what it refused, by how they went.
 pub const CIRCUIT_CALLS: &str = "headwater.circuit.calls";

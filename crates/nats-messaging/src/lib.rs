@@ -29,6 +29,7 @@ pub mod codec;
 pub mod conformance;
 pub mod consume;
 pub mod dead_letter;
+mod deadline;
 pub mod envelope;
 pub mod exchange;
 pub mod family;

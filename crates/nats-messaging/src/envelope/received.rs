@@ -37,7 +37,8 @@ impl Received {
         if binary::is_one(&message.headers) {
             return Self::read_as(Envelope::CloudEventsBinary, message);
         }
-        let members = is_json(content_type).then(|| Members::read(&message.body)).flatten();
+        let may_be_one = is_json(content_type) && may_have_envelope(&message.body);
+        let members = may_be_one.then(|| Members::read(&message.body)).flatten();
         match members {
             Some(members) if members.has_all(&[known::SPEC_VERSION, known::ID, known::SOURCE, known::TYPE]) => {
                 structured::read(&message.body, members).map(|read| Self::with(Envelope::CloudEvents, read))
@@ -128,4 +129,11 @@ impl Received {
     pub fn into_parts(self) -> (Option<Attributes>, String, Option<Bytes>) {
         (self.attributes, self.content_type, self.data)
     }
+}
+
+/// Whether it is worth the time to look at a body's members: nearly always one without an envelope is known by this alone.
+fn may_have_envelope(body: &[u8]) -> bool {
+    // A name can also be written with escapes.
+    let signs = [known::SPEC_VERSION, known::flat::TYPE, "\\u"];
+    str::from_utf8(body).is_ok_and(|body| signs.iter().any(|sign| body.contains(sign)))
 }

@@ -8,12 +8,13 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use headwater_nats::backoff::Backoff;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::api::nanoseconds;
 use super::replies::{NoAnswer, NotSent, Outgoing, Replies};
 use crate::BoxError;
 use crate::consume::{AckError, Acknowledge, Verdict};
+use crate::deadline::within;
 
 /// How long a verdict may wait for room in the client.
 const SEND_WITHIN: Duration = Duration::from_secs(2);
@@ -28,12 +29,12 @@ impl Teller {
         Self { replies }
     }
 
-    async fn say(&self, token: &str, words: Bytes) -> Result<(), AckError> {
+    async fn say(&self, subject: Subject, words: Bytes) -> Result<(), AckError> {
         let connection = self.replies.connection();
         let current = connection.borrowed();
         // While the connection is down the client keeps it, and sends it when it is back.
-        let publish = current.1.publish(Subject::from(token), words);
-        match timeout(SEND_WITHIN, publish).await {
+        let publish = current.1.publish(subject, words);
+        match within(SEND_WITHIN, publish).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 connection.report_dead(current.0);
@@ -80,8 +81,7 @@ impl Teller {
 impl Acknowledge for Teller {
     fn tell(&self, token: &str, verdict: &Verdict) -> BoxFuture<'_, Result<(), AckError>> {
         // Borrowed no longer than this call.
-        let (token, words) = (token.to_owned(), words(verdict));
-        async move { self.say(&token, words).await }.boxed()
+        self.say(Subject::from(token), words(verdict)).boxed()
     }
 
     fn tell_and_wait(&self, token: &str, verdict: &Verdict, timeout: Duration) -> BoxFuture<'_, Result<(), AckError>> {

@@ -1,22 +1,22 @@
-//! The one task that has a processor's messages in hand. Everything that waits for somebody runs in tasks of its own, which it
-//! owns: it never waits but for them.
+//! The one task that lays a processor's messages on the table. Everything that waits for somebody runs in tasks of its own, the
+//! workers among them, which it owns: it never waits but for them.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::{debug, info, warn};
 
-use super::finished::Memory;
-use super::hand::{Hand, Slot};
+use super::hand::Slot;
 use super::opening::{Opened, Opening};
 use super::stats::{Counters, ShutdownReport};
-use super::work::{Bench, Ended, Job, in_full};
+use super::table::Table;
+use super::work::{Bench, in_full};
 use crate::consume::{ConsumeError, ConsumerInfo, Control, Delivery, Subscription};
 use crate::health::Monitor;
 
@@ -27,15 +27,24 @@ const LOOK_WITHIN: Duration = Duration::from_secs(5);
 const LOOK_WHILE_SETTLING: Duration = Duration::from_millis(100);
 
 /// How many deliveries are taken in before anything else has its turn.
-const AT_ONCE: usize = 128;
+const AT_ONCE: usize = 64;
+
+/// How long what can be begun waits, at the most, for workers that seem to be at work and may be waiting: for a lock, say.
+const HELP_AFTER: Duration = Duration::from_millis(1);
 
 type Deliveries = BoxStream<'static, Result<Delivery, ConsumeError>>;
 
 pub(super) struct Actor {
     pub(super) bench: Arc<Bench>,
-    pub(super) hand: Hand,
-    pub(super) memory: Memory,
-    pub(super) work: JoinSet<(u64, Ended)>,
+    pub(super) table: Arc<Table>,
+    /// The workers.
+    pub(super) work: JoinSet<()>,
+    /// How many workers the machine can keep busy: more are there when some of them wait.
+    threads: usize,
+    /// When more workers are to be there, whether these wait or not.
+    help_due: Option<Instant>,
+    /// What has come and is not on the table yet.
+    arrived: Vec<Delivery>,
     /// Short messages to the server, each with the time when it was sent and whom it was about.
     chores: JoinSet<Vec<(u64, Instant)>>,
     looks: JoinSet<Look>,
@@ -66,10 +75,12 @@ struct Look {
 impl Actor {
     pub(super) fn new(bench: Arc<Bench>, opening: Opening, subscription: Subscription, monitor: Monitor) -> Self {
         let mut actor = Self {
+            table: Table::new(Arc::clone(&bench)),
             bench,
-            hand: Hand::default(),
-            memory: Memory::default(),
             work: JoinSet::new(),
+            threads: Handle::current().metrics().num_workers(),
+            help_due: None,
+            arrived: Vec::with_capacity(AT_ONCE),
             chores: JoinSet::new(),
             looks: JoinSet::new(),
             reopening: JoinSet::new(),
@@ -97,7 +108,7 @@ impl Actor {
                 deadline = told_to_stop(&mut stopped) => break deadline,
                 _ = pulse.tick() => self.pulse(),
                 _ = look.tick() => self.look(),
-                _ = settle.tick(), if self.hand.is_gate_shut() => self.look(),
+                _ = settle.tick(), if self.is_gate_shut() => self.look(),
                 () = self.step() => {}
             }
         };
@@ -106,99 +117,115 @@ impl Actor {
 
     /// Waits for whatever happens next, and does what follows from it. A cancelled call loses nothing.
     pub(super) async fn step(&mut self) {
-        let due = self.hand.next_due();
+        let due = self.table.laid().hand.next_due();
         tokio::select! {
-            Some(done) = self.work.join_next(), if !self.work.is_empty() => {
-                self.worked(done);
-                self.take_in_what_is_done();
-            }
+            Some(_) = self.work.join_next(), if !self.work.is_empty() => while self.work.try_join_next().is_some() {},
             arrival = next_of(&mut self.deliveries), if self.has_room() => self.arrivals(arrival),
-            () = until(due), if due.is_some() => self.hand.end_pauses(Instant::now()),
+            () = self.table.changed.notified() => {}
+            () = until(due), if due.is_some() => self.table.laid().hand.end_pauses(Instant::now()),
+            () = until(self.help_due), if self.help_due.is_some() => self.help(),
             Some(told) = self.chores.join_next(), if !self.chores.is_empty() => {
+                let mut laid = self.table.laid();
                 for (sequence, when) in told.unwrap_or_default() {
-                    self.hand.sign(sequence, when);
+                    laid.hand.sign(sequence, when);
                 }
             }
             Some(Ok(look)) = self.looks.join_next(), if !self.looks.is_empty() => self.looked(look),
             Some(Ok(opened)) = self.reopening.join_next(), if !self.reopening.is_empty() => self.reopened(opened),
-            () = std::future::ready(()), if self.next.is_some() && self.hand.is_empty() => self.begin_with_the_new_stream(),
+            () = std::future::ready(()), if self.next.is_some() && self.is_empty() => self.begin_with_the_new_stream(),
             else => std::future::pending().await,
         }
     }
 
     pub(super) fn begin_what_can_be(&mut self) {
-        while self.hand.running() < self.bench.settings.concurrency {
-            let Some((sequence, held)) = self.hand.next() else { break };
-            let job = Job { slot: Arc::clone(&held.slot), key: held.key.clone(), past: held.past.clone() };
-            let work = Arc::clone(&self.bench).work(job);
-            self.work.spawn(work.map(move |ended| (sequence, ended)));
-        }
-        self.bench.counters.in_hand.store(self.hand.len() as u64, Ordering::Relaxed);
+        self.begin(self.threads);
+        let is_overdue_at = || Instant::now() + HELP_AFTER;
+        self.help_due = self.table.has_work().then(|| self.help_due.unwrap_or_else(is_overdue_at));
+        let has_room = self.has_room();
+        let mut laid = self.table.laid();
+        laid.is_full = !has_room;
+        self.table.count(&laid);
     }
 
-    pub(super) fn take_in_what_is_done(&mut self) {
-        while let Some(done) = self.work.try_join_next() {
-            self.worked(done);
+    /// Adds workers until there are enough that do not wait, or nothing can be begun.
+    fn begin(&mut self, enough: usize) {
+        while let Some(begun) = self.table.begin(enough) {
+            self.work.spawn(Arc::clone(&self.table).work(begun));
         }
     }
 
-    fn worked(&mut self, done: Result<(u64, Ended), tokio::task::JoinError>) {
-        // It catches panics itself, so this one was aborted, with all others.
-        let Ok((sequence, ended)) = done else { return };
-        match ended {
-            Ended::Finished => {
-                self.hand.finished(sequence);
-                self.memory.finish(sequence);
-            }
-            Ended::GivenBack(past) => {
-                self.hand.finished(sequence);
-                self.memory.give_back(sequence, past);
-            }
-            Ended::Again(pause, past) => {
-                let now = Instant::now();
-                // A pause beyond what a clock can count is as good as a day.
-                let until = now.checked_add(pause).unwrap_or(now + Duration::from_secs(24 * 3600));
-                self.hand.pause(sequence, until, past);
-            }
-        }
+    /// The workers have been at it for long: all that can be begun is begun.
+    fn help(&mut self) {
+        self.help_due = None;
+        self.begin(usize::MAX);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.table.laid().hand.is_empty()
+    }
+
+    fn is_gate_shut(&self) -> bool {
+        self.table.laid().hand.is_gate_shut()
     }
 
     fn has_room(&self) -> bool {
-        let most = self.bench.settings.in_hand.unwrap_or(usize::MAX);
-        self.deliveries.is_some() && (self.hand.is_gate_shut() || self.hand.len() < most)
+        self.deliveries.is_some() && self.room() > 0
+    }
+
+    /// How many messages may be taken in.
+    fn room(&self) -> usize {
+        let Some(most) = self.bench.settings.in_hand else { return usize::MAX };
+        let laid = self.table.laid();
+        if laid.hand.is_gate_shut() { usize::MAX } else { most.saturating_sub(laid.hand.len()) }
     }
 
     /// Takes in what has come, and what comes at once after it.
     fn arrivals(&mut self, mut arrival: Option<Result<Delivery, ConsumeError>>) {
-        for _ in 0..AT_ONCE {
+        let most = self.room().clamp(1, AT_ONCE);
+        for _ in 0..most {
             match arrival {
-                Some(Ok(delivery)) => self.take(delivery),
-                Some(Err(error)) => self.went_wrong(&error),
-                None => self.ended(),
+                Some(Ok(delivery)) => self.arrived.push(delivery),
+                Some(Err(error)) => {
+                    // What came before it is from before.
+                    self.take_in();
+                    self.went_wrong(&error);
+                }
+                None => {
+                    self.take_in();
+                    self.ended();
+                }
             }
-            if !self.has_room() {
-                return;
+            if self.arrived.len() >= most || self.deliveries.is_none() {
+                break;
             }
-            let Some(next) = next_of(&mut self.deliveries).now_or_never() else { return };
+            let Some(next) = next_of(&mut self.deliveries).now_or_never() else { break };
             arrival = next;
         }
+        self.take_in();
     }
 
-    fn take(&mut self, delivery: Delivery) {
-        Counters::add(&self.bench.counters.deliveries);
-        let sequence = delivery.context.sequence;
-        if self.memory.is_finished(sequence) {
-            // The server has not heard of it.
-            Counters::add(&self.bench.counters.duplicates);
-            self.chores.spawn(async move {
-                let _lost_again = timeout(LOOK_WITHIN, delivery.ack()).await;
-                Vec::new()
-            });
+    /// Lays what has come on the table.
+    fn take_in(&mut self) {
+        if self.arrived.is_empty() {
             return;
         }
-        let key = self.bench.settings.order.as_ref().and_then(|key| key.of(&delivery.message));
-        let past = self.memory.take_back(sequence);
-        self.hand.take(delivery, key, past, Instant::now());
+        let (mut laid, now) = (self.table.laid(), Instant::now());
+        for delivery in self.arrived.drain(..) {
+            Counters::add(&self.bench.counters.deliveries);
+            let sequence = delivery.context.sequence;
+            if laid.memory.is_finished(sequence) {
+                // The server has not heard of it.
+                Counters::add(&self.bench.counters.duplicates);
+                self.chores.spawn(async move {
+                    let _lost_again = timeout(LOOK_WITHIN, delivery.ack()).await;
+                    Vec::new()
+                });
+                continue;
+            }
+            let key = self.bench.settings.order.as_ref().and_then(|key| key.of(&delivery.message));
+            let past = laid.memory.take_back(sequence);
+            laid.hand.take(delivery, key, past, now);
+        }
     }
 
     fn went_wrong(&mut self, error: &ConsumeError) {
@@ -223,12 +250,12 @@ impl Actor {
         }
         self.control = None;
         self.monitor.lost();
-        let floor = self.has_floor.then(|| self.memory.floor());
+        let floor = self.has_floor.then(|| self.table.laid().memory.floor());
         self.reopening.spawn(self.opening.clone().again(floor));
     }
 
     fn reopened(&mut self, opened: Opened) {
-        if opened.stream_is_new && !self.hand.is_empty() {
+        if opened.stream_is_new && !self.is_empty() {
             self.next = Some(opened);
             return;
         }
@@ -244,7 +271,7 @@ impl Actor {
     fn go_on_with(&mut self, opened: Opened) {
         let Opened { subscription, created, stream_is_new, from } = opened;
         if stream_is_new {
-            self.memory.clear();
+            self.table.laid().memory.clear();
             self.has_floor = false;
         }
         self.opening.created = created;
@@ -269,14 +296,14 @@ impl Actor {
             return;
         }
         self.settling = Some(Instant::now() + limit);
-        self.hand.shut_gate();
+        self.table.laid().hand.shut_gate();
     }
 
     /// Asks how the consumer stands, unless that is being asked already.
     fn look(&mut self) {
         let Some(control) = self.control.clone().filter(|_| self.looks.is_empty()) else { return };
         let (stream, consumer) = (self.bench.stream.to_string(), self.bench.consumer.to_string());
-        let in_hand = self.hand.len();
+        let in_hand = self.table.laid().hand.len();
         self.looks.spawn(async move {
             let info = match timeout(LOOK_WITHIN, control.info()).await {
                 Ok(info) => info,
@@ -293,7 +320,7 @@ impl Actor {
         }
         match info {
             Ok(info) => {
-                self.memory.acknowledged_to(info.ack_floor);
+                self.table.laid().memory.acknowledged_to(info.ack_floor);
                 self.has_floor = true;
                 self.monitor.looked(Instant::now(), &info, self.bench.counters.progress());
                 self.open_gate_if(info.ack_pending <= in_hand as u64);
@@ -309,7 +336,7 @@ impl Actor {
 
     fn open_gate_if(&mut self, all_are_here: bool) {
         let too_late = self.settling.is_some_and(|until| Instant::now() >= until);
-        if !self.hand.is_gate_shut() || !(all_are_here || too_late) {
+        if !self.is_gate_shut() || !(all_are_here || too_late) {
             return;
         }
         if !all_are_here {
@@ -319,14 +346,14 @@ impl Actor {
             );
         }
         self.settling = None;
-        self.hand.open_gate();
+        self.table.laid().hand.open_gate();
     }
 
     /// Tells the server of messages of which it has not heard for half of the time it waits.
     pub(super) fn pulse(&mut self) {
         let now = Instant::now();
         let Some(then) = now.checked_sub(self.ack_wait() / 2) else { return };
-        let unsigned = self.hand.unsigned_since(then);
+        let unsigned = self.table.laid().hand.unsigned_since(then);
         if unsigned.is_empty() || self.control.is_none() {
             return;
         }

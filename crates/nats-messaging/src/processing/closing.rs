@@ -29,10 +29,11 @@ impl Actor {
         }
         let mut report = ShutdownReport::default();
         let _late = timeout_at(deadline, self.finish(&mut report.given_back)).await;
-        self.take_in_what_is_done();
         self.work.shutdown().await;
-        let interrupted = self.hand.running() as u64;
-        let rest = self.hand.empty();
+        let (interrupted, rest) = {
+            let mut laid = self.table.laid();
+            (laid.hand.running() as u64, laid.hand.empty())
+        };
         report.given_back += rest.len() as u64 - interrupted;
         report.interrupted = interrupted;
         give_back(&self.bench, &rest).await;
@@ -54,12 +55,15 @@ impl Actor {
         let mut pulse = self.every_pulse();
         loop {
             // Who waits for another attempt waits elsewhere, and so does who waits for somebody else's messages.
-            let which = if self.hand.is_gate_shut() { GiveBack::NotRunning } else { GiveBack::Paused };
-            let held = self.hand.give_back(which);
+            let held = {
+                let mut laid = self.table.laid();
+                let which = if laid.hand.is_gate_shut() { GiveBack::NotRunning } else { GiveBack::Paused };
+                laid.hand.give_back(which)
+            };
             *given_back += held.len() as u64;
             give_back(&self.bench, &held).await;
             self.begin_what_can_be();
-            if self.hand.is_empty() && !self.has_more_to_come() {
+            if self.table.laid().hand.is_empty() && !self.has_more_to_come() {
                 return;
             }
             tokio::select! {

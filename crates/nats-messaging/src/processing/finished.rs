@@ -33,7 +33,7 @@ impl Memory {
     }
 
     pub(super) fn finish(&mut self, sequence: u64) {
-        self.given_back.remove(&sequence);
+        self.take_back(sequence);
         self.finished.insert(sequence);
         if self.finished.len() > MOST {
             self.finished.pop_first();
@@ -58,7 +58,8 @@ impl Memory {
 
     /// What is known of a message that was given back and has come again.
     pub(super) fn take_back(&mut self, sequence: u64) -> Past {
-        self.given_back.remove(&sequence).unwrap_or_default()
+        // Nearly always there are none: nothing is looked up then.
+        if self.given_back.is_empty() { Past::default() } else { self.given_back.remove(&sequence).unwrap_or_default() }
     }
 
     /// Forgets everything: the stream is another one.

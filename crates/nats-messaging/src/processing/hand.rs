@@ -127,6 +127,11 @@ impl Hand {
         self.running
     }
 
+    /// Whether a message seems to wait for its turn only.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     pub(super) fn shut_gate(&mut self) {
         self.gate_shut = true;
     }

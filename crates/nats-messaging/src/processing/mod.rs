@@ -4,6 +4,8 @@
 //! - The server hears that a message is being worked on as long as it is in hand, whether it is handled or waits.
 //! - A handler that fails, panics or takes too long is tried again, with longer and longer pauses, counted by deliveries.
 //!   After the last one the message goes to the [dead letters](crate::dead_letter).
+//! - A message that a [layer](crate::layer) puts off waits in these hands, and that is no attempt. While as many wait as may be in
+//!   hand nothing more is fetched.
 //! - Nothing is acknowledged that was not handled: only what the handler said [`Done`](crate::router::handler::Outcome::Done)
 //!   of, what the [inbox](crate::inbox) knows as handled, and what was redriven for another consumer.
 //! - The server's own `max_deliver` drops a message without a word, so consumers are opened without it. What
@@ -62,6 +64,7 @@ mod processor;
 mod retry;
 mod settings;
 mod stats;
+mod table;
 mod telemetry;
 mod work;
 

@@ -326,3 +326,15 @@ proptest! {
         prop_assert!(Received::read(&Message::new("a", body)).is_ok());
     }
 }
+
+#[test]
+fn names_written_with_escapes_are_the_same_names() {
+    let events = [
+        (Envelope::CloudEvents, r#"{"sp\u0065cversion":"1.0","id":"e-1","source":"/shop","type":"t","data":{}}"#),
+        (Envelope::Flat, r#"{"event_id":"e-1","\u0065vent_type":"t","source":"/shop","data":{}}"#),
+        (Envelope::Bare, r#"{"id":"e-1","source":"/shop","type":"\u0065vent_type","data":{}}"#),
+    ];
+    for (envelope, body) in events {
+        assert_eq!(Received::read(&message(&[], body)).unwrap().envelope(), envelope, "{body}");
+    }
+}

@@ -10,7 +10,7 @@ use headwater_nats_messaging::router::handler::Outcome;
 use tokio::time::{Instant, sleep};
 
 use crate::support::working::{
-    Function, Notes, body, broker, info, mailer, noting, poison, quick, retry, start, store_all, until,
+    Function, Notes, body, broker, info, mailer, noting, poison, quick, retry, soon, start, store_all, until,
 };
 
 #[tokio::test(start_paused = true)]
@@ -241,4 +241,62 @@ async fn one_of_several_takes_no_more_than_its_share_into_its_hands() {
         assert!((3..=7).contains(&running.stats().handled), "{:?}", running.stats());
         running.shutdown(Duration::from_secs(5)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn handlers_that_hold_up_their_threads_keep_no_others_from_beginning() {
+    let broker = broker();
+    store_all(&broker, (0..4).map(|_| ("a", "x"))).await;
+    // Nobody gets on before all four have begun.
+    let (begun, all_begun) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (count, together) = (begun.clone(), all_begun.clone());
+    let handler = Function(move |_| {
+        let (count, together) = (count.clone(), together.clone());
+        async move {
+            count.fetch_add(1, Ordering::SeqCst);
+            tokio::task::block_in_place(|| {
+                let limit = std::time::Instant::now() + Duration::from_secs(10);
+                while count.load(Ordering::SeqCst) < 4 && std::time::Instant::now() < limit {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            together.fetch_add(usize::from(count.load(Ordering::SeqCst) == 4), Ordering::SeqCst);
+            Outcome::Done
+        }
+    });
+    let running = start(&broker, quick().concurrency(4), handler).await;
+    soon("all were handled", || running.stats().handled == 4).await;
+    assert_eq!(all_begun.load(Ordering::SeqCst), 4);
+    assert!(running.shutdown(Duration::from_secs(5)).await.is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn however_fast_they_are_handled_messages_of_a_key_stay_in_order_and_each_is_handled_once() {
+    let broker = broker();
+    let count = 3_000;
+    let bodies: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    let subjects: Vec<String> = (0..count).map(|number| (number % 7).to_string()).collect();
+    store_all(&broker, subjects.iter().map(String::as_str).zip(bodies.iter().map(String::as_str))).await;
+    let notes: Vec<Notes> = (0..7).map(|_| Notes::default()).collect();
+    let noted = notes.clone();
+    let handler = Function(move |delivery: Arc<Delivery>| {
+        let number: usize = body(&delivery).parse().unwrap();
+        noted[number % 7].note(&delivery);
+        async move {
+            // One in three waits, and the others do not.
+            if number.is_multiple_of(3) {
+                tokio::task::yield_now().await;
+            }
+            Outcome::Done
+        }
+    });
+    let running = start(&broker, quick().concurrency(8).in_hand(50).in_order_by(Key::token(1)), handler).await;
+    soon("all were handled", || running.stats().handled == count as u64).await;
+    assert!(running.shutdown(Duration::from_secs(5)).await.is_clean());
+    for (key, notes) in notes.iter().enumerate() {
+        let expected: Vec<String> = (key..count).step_by(7).map(|number| number.to_string()).collect();
+        assert_eq!(notes.all(), expected, "key {key}");
+    }
+    let info = info(&broker).await;
+    assert_eq!((info.pending, info.ack_pending), (0, 0));
 }

@@ -51,19 +51,22 @@ pub enum When {
         /// What tells it from all other messages. It may come again and is taken again; another one with its signature is not.
         message: u64,
     },
+    /// At any time, however long ago, and however often they come: for what somebody who is trusted has sent once more.
+    Ever,
 }
 
 impl When {
-    pub(super) fn time(self) -> DateTime<Utc> {
+    pub(super) fn time(self) -> Option<DateTime<Utc>> {
         match self {
-            Self::Now => Utc::now(),
-            Self::Stored { at, .. } => at,
+            Self::Now => Some(Utc::now()),
+            Self::Stored { at, .. } => Some(at),
+            Self::Ever => None,
         }
     }
 
     fn message(self) -> Option<u64> {
         match self {
-            Self::Now => None,
+            Self::Now | Self::Ever => None,
             Self::Stored { message, .. } => Some(message),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! [`NatsConfig`] says how, [`Connection`] is one connection, [`Connections`] the two a service has.
 
+mod arrivals;
 mod backoff;
 mod config;
 mod connection;
@@ -18,6 +19,7 @@ mod shared;
 mod status;
 mod supervisor;
 
+pub use self::arrivals::Arrivals;
 pub use self::config::{
     BadDuration, ConfigError, DEFAULT_SERVER, Environment, HumanDuration, JetStreamConfig, NatsConfig, Problem,
     ReconnectConfig, Secret, ServerUrl, Source, Sources, TlsConfig, WatchdogConfig,

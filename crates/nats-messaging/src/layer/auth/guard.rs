@@ -9,6 +9,7 @@ use headwater_nats::problem::Problems;
 
 use super::Authenticate;
 use super::rule::{Rule, Rules};
+use crate::dead_letter::Redriven;
 use crate::router::Context;
 
 /// The running part of auth.
@@ -17,6 +18,7 @@ pub(super) struct Guard {
     own: Vec<Arc<dyn Authenticate>>,
     verifier: Verifier,
     rules: Rules,
+    trust_redriven: bool,
     allowed: Count,
     refusals: Refusals,
 }
@@ -32,7 +34,13 @@ impl Guard {
     ) -> Option<Self> {
         let rules = Rules::new(rules, roles, problems);
         let verifier = Verifier::open(ways, roles, false, problems)?;
-        Some(Self { own, verifier, rules, allowed: Count::default(), refusals: Refusals::default() })
+        let (allowed, refusals) = (Count::default(), Refusals::default());
+        Some(Self { own, verifier, rules, trust_redriven: false, allowed, refusals })
+    }
+
+    /// Whether credentials of redriven events may be of any age.
+    pub(super) fn trust_redriven(self, trust_redriven: bool) -> Self {
+        Self { trust_redriven, ..self }
     }
 
     /// Looks at the files with keys and users from now on, until it is dropped.
@@ -66,8 +74,19 @@ impl Guard {
 
     fn verify(&self, context: &Context) -> Verified {
         let headers = |name: &str| context.headers().get(name);
-        let (subject, body, when) = (context.subject(), &**context.body(), when(context));
+        let (subject, body, when) = (context.subject(), &**context.body(), self.when(context));
         self.verifier.verify(Message { subject, headers: &headers, body, when })
+    }
+
+    /// When the credentials of a message have to be good.
+    fn when(&self, context: &Context) -> When {
+        let Some(delivery) = context.delivery() else { return When::Now };
+        if self.trust_redriven && Redriven::of(context.message()).is_some() {
+            return When::Ever;
+        }
+        let mut hash = DefaultHasher::new();
+        (&*delivery.stream, delivery.sequence).hash(&mut hash);
+        When::Stored { at: delivery.timestamp, message: hash.finish() }
     }
 
     fn allow(&self, caller: Arc<Caller>, context: &Context) -> Result<Arc<Caller>, Reason> {
@@ -90,12 +109,4 @@ impl Guard {
     pub(super) fn refused(&self) -> u64 {
         self.refusals.counted().map(|(_, number)| number).sum()
     }
-}
-
-/// When the credentials of a message have to be good.
-fn when(context: &Context) -> When {
-    let Some(delivery) = context.delivery() else { return When::Now };
-    let mut hash = DefaultHasher::new();
-    (&*delivery.stream, delivery.sequence).hash(&mut hash);
-    When::Stored { at: delivery.timestamp, message: hash.finish() }
 }

@@ -17,7 +17,7 @@ use super::{AuthLayer, Authenticate, Rule};
 /// the message's envelope says.
 ///
 /// The credentials of an **event** have to be good when it is stored: it may be read a week later. A signature is taken from the
-/// message that carries it, as often as that comes, and from no other. One that is not let through is poison: it becomes a dead
+/// message that carries it, as often as that comes, and from no other. (Redriven events: [`trust_redriven`](Self::trust_redriven).) One that is not let through is poison: it becomes a dead
 /// letter, or what else [`AfterLast`](crate::processing::AfterLast) says. When it cannot be told now who sent it, it waits.
 ///
 /// What stands in the headers of an event is stored with it, and in its dead letter. A token that is good for minutes is best; a
@@ -69,6 +69,7 @@ pub struct Auth {
     basic: Option<Basic>,
     roles: Vec<String>,
     rules: Vec<Rule>,
+    trust_redriven: bool,
     #[serde(skip)]
     own: Vec<Arc<dyn Authenticate>>,
 }
@@ -110,6 +111,16 @@ impl Auth {
         self
     }
 
+    /// Takes the credentials of events that were [redriven](crate::dead_letter) however old they are, and signatures again. Off by
+    /// default: a redriven event is stored anew, and its credentials have to be good then.
+    ///
+    /// That an event was redriven it says itself, in a header. With this on, whoever may publish to the stream and has an old
+    /// token of somebody else can use it; so it is for streams to which only those publish who are trusted with that.
+    pub fn trust_redriven(mut self, trust: bool) -> Self {
+        self.trust_redriven = trust;
+        self
+    }
+
     /// The layer. It reads the files with keys and users, and looks at them every second from now on, for as long as a clone
     /// of it, or a router that it is around, lives. Must be called on a tokio runtime.
     ///
@@ -129,7 +140,7 @@ impl Auth {
 
     fn open(self) -> Result<Guard, InvalidSettings> {
         let mut problems = Problems::default();
-        let Self { jwt, nkeys, basic, roles, rules, own } = self;
+        let Self { jwt, nkeys, basic, roles, rules, trust_redriven, own } = self;
         if jwt.is_none() && nkeys.is_none() && basic.is_none() && own.is_empty() {
             problems.add("auth", &"", "knows nobody: one of jwt, nkeys, basic or an authenticator is needed");
         }
@@ -139,7 +150,7 @@ impl Auth {
         check_roles(&roles, &mut problems);
         let guard = Guard::open(Ways { jwt, nkeys, basic }, own, &roles, rules, &mut problems);
         problems.none()?;
-        guard.ok_or(InvalidSettings { problems: Vec::new() })
+        guard.map(|guard| guard.trust_redriven(trust_redriven)).ok_or(InvalidSettings { problems: Vec::new() })
     }
 }
 

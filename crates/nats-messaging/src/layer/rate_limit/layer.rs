@@ -124,10 +124,11 @@ impl Limited {
         self.wait(&asked, refused).await
     }
 
-    /// Waits until an event passes, if that is soon.
+    /// Waits until an event passes, if that is soon and all others would have to wait too. Whoever is over the limit of its
+    /// caller or tenant makes room at once for those who are not.
     async fn wait(&self, asked: &[Option<(usize, u64)>], mut refused: Refused) -> Result<(), Answer> {
         let until = Instant::now() + self.settings.wait.get();
-        while Instant::now() + refused.wait <= until {
+        while self.words[refused.limit] == Word::All && Instant::now() + refused.wait <= until {
             sleep(refused.wait).await;
             match self.limiter.take(asked) {
                 Ok(()) => {

@@ -19,9 +19,10 @@ use crate::router::Context;
 /// any. The limits count for all handlers that the [layer](Self::layer) is put around, and in each process by itself: three
 /// instances of a program take three times as much.
 ///
-/// An event over the limit waits until it passes. It keeps its handler's place for as long as [`wait`](Self::wait) says, so that
-/// those behind it wait too, and then makes room and comes back. It is in hand all the time, of which the server hears: it is
-/// delivered once, and no attempt is used up. A request over the limit is answered with 429 `rate-limited`.
+/// An event over the limit waits until it passes. Over the limit of all it keeps its handler's place for as long as
+/// [`wait`](Self::wait) says, so that those behind it wait too, and then makes room and comes back; over the limit of its caller
+/// or tenant it makes room at once. It is in hand all the time, of which the server hears: it is delivered once, and no attempt
+/// is used up. A request over the limit is answered with 429 `rate-limited`.
 ///
 /// ```
 /// use headwater_nats::rate_limit::Rate;
@@ -113,8 +114,8 @@ impl RateLimit {
         Self { max_keys: keys.into(), ..self }
     }
 
-    /// How long an event over the limit keeps its handler's place; 2 s by default, a minute at most. Whoever would have to wait
-    /// longer makes room for others and comes back.
+    /// How long an event over the limit of [all](Self::all) keeps its handler's place; 2 s by default, a minute at most. Whoever
+    /// would have to wait longer makes room for others and comes back, after a second or more.
     pub fn wait(self, time: Duration) -> Self {
         Self { wait: time.into(), ..self }
     }

@@ -171,6 +171,45 @@ async fn a_signed_event_may_come_again_and_a_copy_of_it_may_not<B: Broker>(broke
 }
 
 #[tokio::test]
+async fn a_redriven_event_is_taken_with_its_old_token_only_where_that_is_allowed() {
+    for trust in [false, true] {
+        let (broker, notes, folder) = (memory(), Notes::default(), tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("key"), SECRET).unwrap();
+        let jwt = Jwt::new(JwtKey::file(folder.path().join("key"), Algorithm::Hs256));
+        let auth = Auth::default().jwt(jwt).rule(Rule::allow([">"])).trust_redriven(trust).layer().await.unwrap();
+        let letters = DeadLetters::new(broker.clone(), "DEAD");
+        let router = Router::new().service("again").processing(quick().dead_letters(letters.clone()));
+        let router = router.on_event("orders.again", noting).layer(auth).with_state(notes.clone());
+        let running = router.start(broker.clone()).await.unwrap();
+        // Too old already when it is stored, so that it dies without waiting for that.
+        let old = Message::new("orders.again", "").header("Authorization", token(-3600, &mia()));
+        publish(&broker, old.clone()).await.unwrap();
+        let all = Selection::of("ORDERS", &running.consumers().next().unwrap().durable);
+        let died = async |times: u32| {
+            let letters = letters.list(&all).await.unwrap();
+            letters.iter().any(|dead| dead.letter.redriven == times).then_some(())
+        };
+        headwater_testkit::wait_until(PATIENCE, "it is dead", async || died(0).await).await;
+        assert_eq!(letters.redrive(&all, false, PATIENCE).await.unwrap().redriven, 1);
+        if trust {
+            assert_eq!(notes.wait(1).await, ["mia"]);
+        } else {
+            headwater_testkit::wait_until(PATIENCE, "it is dead again", async || died(1).await).await;
+            assert!(notes.all().is_empty());
+        }
+        let forged = Message { headers: [("Authorization", "Bearer x.y.z")].into_iter().collect(), ..old };
+        let forged = forged.header("Headwater-Redriven", "1").header("Headwater-Redriven-Origin", "1");
+        publish(&broker, forged).await.unwrap();
+        let (_, processor) = running.processors().next().unwrap();
+        headwater_testkit::wait_until(PATIENCE, "a bad token stays bad", async || {
+            (processor.stats().dead_letters == if trust { 2 } else { 3 }).then_some(())
+        })
+        .await;
+        running.shutdown(Duration::from_secs(10)).await;
+    }
+}
+
+#[tokio::test]
 async fn an_event_is_judged_by_the_time_at_which_it_was_stored() {
     let (broker, notes, (_folder, auth)) = (memory(), Notes::default(), clerks(">").await);
     let soon_over = token(2, &mia());

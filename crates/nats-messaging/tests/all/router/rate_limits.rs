@@ -7,7 +7,7 @@ use headwater_nats_messaging::dead_letter::DeadLetters;
 use headwater_nats_messaging::layer::RateLimit;
 use headwater_nats_messaging::message::Message;
 use headwater_nats_messaging::processing::{Processing, Retry};
-use headwater_nats_messaging::router::{Reply, Route, Router, State, Subject};
+use headwater_nats_messaging::router::{Headers, Reply, Route, Router, State, Subject};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -80,6 +80,36 @@ async fn requests_over_the_limit_are_told_when_to_come_again<B: Broker>(broker: 
     assert_eq!(ask("limited.free", "mia").await, json!(1), "it is around one route");
     assert_eq!((limit.stats().refused.caller, limit.stats().keys), (1, 2));
     running.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_caller_over_its_limit_are_passed_by_those_of_others() {
+    let broker = memory();
+    let notes = Notes::default();
+    let limit = RateLimit::default().caller(Rate::per_minute(1)).caller_header("X-Client").layer().unwrap();
+    let handler = |State(notes): State<Notes>, Headers(headers): Headers| async move {
+        notes.add(headers.get("x-client").unwrap_or_default());
+    };
+    let running = Router::new()
+        .service("fair")
+        .processing(one_attempt(&broker).concurrency(2))
+        .on_event("orders.fair", handler)
+        .layer(limit.clone())
+        .with_state(notes.clone())
+        .start(broker.clone())
+        .await
+        .unwrap();
+    let began = Instant::now();
+    for client in ["busy"; 20].into_iter().chain(["calm"]) {
+        store(&broker, Message::new("orders.fair", "").header("X-Client", client)).await;
+    }
+    until("each has had its turn", || notes.all().len() == 2).await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert_eq!(notes.all(), ["busy", "calm"]);
+    assert!(limit.stats().postponed >= 19 && limit.stats().waited == 0, "{:?}", limit.stats());
+    until("the next of the busy one has its turn", || notes.all().len() == 3).await;
+    assert!(began.elapsed() >= Duration::from_secs(60));
+    running.shutdown(Duration::from_secs(1)).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Subject, Subscriber};
+use async_nats::Subject;
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt, stream};
 use headwater_nats::backoff::Backoff;
-use headwater_nats::connect::Connection;
+use headwater_nats::connect::{Arrivals, Connection};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -18,9 +20,6 @@ use crate::BoxError;
 use crate::exchange::{Exchange, ListenError, Reply, Request, RequestError, Requests};
 use crate::memory::listen_flaw;
 use crate::message::Message;
-
-/// How long it may be quiet, once the server was told that nobody listens any more, before nothing more is on its way.
-const REST_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long something may wait for the connection and for room in the client when it has no deadline of its own.
 const SEND_WITHIN: Duration = Duration::from_secs(5);
@@ -123,7 +122,7 @@ struct Listener {
 
 impl Listener {
     /// Returns when the server knows of it.
-    async fn subscribe(&self) -> Result<Subscriber, BoxError> {
+    async fn subscribe(&self) -> Result<Arrivals, BoxError> {
         let client = self.connection.ready(SEND_WITHIN).await?;
         let subscribing = async {
             match &self.group {
@@ -139,33 +138,34 @@ impl Listener {
                 return Err("the NATS user may not subscribe there".into());
             }
         }
-        Ok(requests)
+        Ok(Arrivals::new(requests, &client))
     }
 
-    fn requests(self, requests: Subscriber) -> impl futures_util::Stream<Item = Request> + Send {
-        stream::unfold((self, requests, false), async |(listener, mut requests, mut is_leaving)| {
+    fn requests(self, requests: Arrivals) -> impl futures_util::Stream<Item = Request> + Send {
+        stream::unfold((self, Way::Open(Box::new(requests))), async |(listener, mut way)| {
             loop {
-                let next = tokio::select! {
-                    biased;
-                    () = listener.left.cancelled(), if !is_leaving => {
-                        is_leaving = true;
-                        // Without a client there is nothing to leave.
-                        let _ = timeout(SEND_WITHIN, requests.drain()).await;
-                        continue;
-                    }
-                    next = within(is_leaving, requests.next()) => next,
+                let next = match &mut way {
+                    Way::Open(requests) => tokio::select! {
+                        biased;
+                        () = listener.left.cancelled() => None,
+                        next = requests.next() => next,
+                    },
+                    Way::Leaving(rest) => rest.next().await,
                 };
-                match next {
-                    Some(message) => return Some((listener.request(message), (listener, requests, is_leaving))),
-                    None if is_leaving => return None,
+                way = match (next, way) {
+                    (Some(message), way) => return Some((listener.request(message), (listener, way))),
+                    (None, Way::Leaving(_)) => return None,
+                    (None, Way::Open(requests)) if listener.left.is_cancelled() => {
+                        Way::Leaving(rest_of(*requests).boxed())
+                    }
                     // The client has died. Another one takes its place, unless the connection was closed.
-                    None => requests = listener.subscribe_again().await?,
-                }
+                    (None, Way::Open(_)) => Way::Open(Box::new(listener.subscribe_again().await?)),
+                };
             }
         })
     }
 
-    async fn subscribe_again(&self) -> Option<Subscriber> {
+    async fn subscribe_again(&self) -> Option<Arrivals> {
         let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_secs(2));
         while !self.connection.status().is_final() && !self.left.is_cancelled() {
             match self.subscribe().await {
@@ -188,9 +188,26 @@ impl Listener {
     }
 }
 
-/// What comes next; of the rest, what comes before it has been quiet for too long.
-async fn within<T>(is_rest: bool, next: impl Future<Output = Option<T>>) -> Option<T> {
-    if is_rest { timeout(REST_WITHIN, next).await.ok().flatten() } else { next.await }
+/// Where requests come from.
+enum Way {
+    Open(Box<Arrivals>),
+    /// Those that are under way while the subscription is left.
+    Leaving(BoxStream<'static, async_nats::Message>),
+}
+
+/// Leaves a subscription, with what comes until then.
+fn rest_of(requests: Arrivals) -> impl futures_util::Stream<Item = async_nats::Message> + Send {
+    // What has not been taken out of here keeps the subscription from being read.
+    let (sender, rest) = mpsc::unbounded_channel();
+    let leaving = requests.leave(move |message| drop(sender.send(message)));
+    stream::unfold((Box::pin(leaving.fuse()), rest), async |(mut leaving, mut rest)| {
+        let next = tokio::select! {
+            biased;
+            next = rest.recv() => next,
+            () = &mut leaving => rest.recv().await,
+        };
+        next.map(|message| (message, (leaving, rest)))
+    })
 }
 
 #[derive(Debug)]

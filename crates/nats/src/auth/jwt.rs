@@ -75,8 +75,10 @@ impl Tokens {
             }
             self.had_begun(&claims, now)?;
         }
+        let since = [time(&claims, "iat"), time(&claims, "nbf")].into_iter().flatten().max();
+        let since = since.map_or(i64::MIN, |since| since.saturating_sub(self.skew()));
         let caller = Arc::new(claims::caller(&self.settings, claims)?);
-        self.remembered.put(fingerprint, &caller, generation, until);
+        self.remembered.put(fingerprint, &caller, generation, since..until);
         Ok(caller)
     }
 
@@ -155,5 +157,76 @@ fn reason(kind: &ErrorKind) -> Reason {
         ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => Reason::WrongAudience,
         ErrorKind::InvalidAlgorithm => Reason::WrongAlgorithm,
         _ => Reason::Malformed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use serde_json::json;
+
+    use super::super::Algorithm;
+    use super::*;
+
+    const SECRET: &[u8] = b"not a secret: thirty-two bytes and more";
+
+    fn tokens() -> (tempfile::TempDir, Tokens) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, SECRET).unwrap();
+        let settings = Jwt::new(JwtKey::file(file, Algorithm::Hs256)).issuer("https://id.example");
+        let tokens = Tokens::open(settings, &Arc::default()).unwrap();
+        (folder, tokens)
+    }
+
+    /// A token that is good from `begins` to `ends`.
+    fn token(begins: &Value, ends: DateTime<Utc>) -> String {
+        let claims = json!({ "sub": "mia", "iss": "https://id.example", "nbf": begins, "exp": ends.timestamp() });
+        encode(&Header::default(), &claims, &EncodingKey::from_secret(SECRET)).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_judged_by_the_time_that_matters() {
+        let ((_folder, tokens), now) = (tokens(), Utc::now());
+        let minutes = TimeDelta::minutes;
+        let stored = |at: DateTime<Utc>| When::Stored { at, message: 1 };
+        // Good for ten minutes, an hour ago.
+        let begins = now - minutes(60);
+        let old = token(&begins.timestamp().into(), begins + minutes(10));
+        let check = |when| tokens.check(&old, when).map(|caller| caller.user().to_owned());
+        for _ in 0..2 {
+            assert_eq!(check(When::Now), Err(Reason::Expired));
+            assert_eq!(check(stored(begins + minutes(12))), Err(Reason::Expired));
+            assert_eq!(check(stored(begins - minutes(2))), Err(Reason::NotYetValid));
+            assert_eq!(check(When::Ever).as_deref(), Ok("mia"));
+        }
+        assert_eq!(check(stored(begins + minutes(9))).as_deref(), Ok("mia"));
+        assert_eq!(check(stored(begins - minutes(2))), Err(Reason::NotYetValid), "remembered, and not for that time");
+        assert_eq!(check(stored(begins + minutes(9))).as_deref(), Ok("mia"));
+        assert_eq!(check(When::Now), Err(Reason::Expired), "remembered, and expired all the same");
+        for (rubbish, expected) in [(json!("soon"), Err(Reason::Malformed)), (json!(null), Ok("mia".to_owned()))] {
+            let odd = token(&rubbish, now + minutes(1));
+            let caller = tokens.check(&odd, stored(now));
+            assert_eq!(caller.map(|caller| caller.user().to_owned()), expected, "{rubbish}");
+        }
+    }
+
+    #[test]
+    fn whatever_the_time_a_token_has_to_be_good_otherwise() {
+        let ((_folder, tokens), ends) = (tokens(), Utc::now() - TimeDelta::days(1));
+        let other = EncodingKey::from_secret(b"another secret of thirty-two bytes and more");
+        for (claims, key, why) in [
+            (json!({ "sub": "mia", "iss": "https://id.example", "exp": ends.timestamp() }), &other, Reason::WrongKey),
+            (json!({ "sub": "mia", "iss": "eve", "exp": 1 }), &EncodingKey::from_secret(SECRET), Reason::WrongIssuer),
+            (
+                json!({ "sub": "mia", "iss": "https://id.example" }),
+                &EncodingKey::from_secret(SECRET),
+                Reason::Malformed,
+            ),
+        ] {
+            let token = encode(&Header::default(), &claims, key).unwrap();
+            assert_eq!(tokens.check(&token, When::Ever).map(drop), Err(why), "{claims}");
+        }
     }
 }

@@ -114,7 +114,7 @@ impl Passwords {
         let checked = spawn_blocking(move || users.check(&presented)).await;
         let caller = checked.map_err(|_| Reason::Unavailable)?.ok_or(Reason::WrongPassword)?;
         let until = Utc::now().timestamp().saturating_add(self.remember_for);
-        self.remembered.put(fingerprint, &caller, generation, until);
+        self.remembered.put(fingerprint, &caller, generation, i64::MIN..until);
         Ok(caller)
     }
 

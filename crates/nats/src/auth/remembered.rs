@@ -1,6 +1,7 @@
 //! Callers whose credentials were found good a moment ago, by a hash of these.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use quick_cache::sync::Cache;
@@ -18,8 +19,8 @@ pub(super) struct Fingerprint([u8; 32]);
 #[derive(Clone)]
 struct Entry {
     caller: Arc<Caller>,
-    /// Seconds since 1970; from then on the credentials have to be looked at again.
-    until: i64,
+    /// In seconds since 1970: at other times the credentials have to be looked at again.
+    good: Range<i64>,
     /// Of the keys or passwords by which they were found good.
     generation: u64,
 }
@@ -43,15 +44,15 @@ impl Remembered {
     /// Who these credentials belong to, if that is remembered and still holds.
     pub(super) fn get(&self, credentials: &Fingerprint, generation: u64, now: i64) -> Option<Arc<Caller>> {
         let entry = self.0.get(credentials)?;
-        if entry.generation == generation && now < entry.until {
+        if entry.generation == generation && entry.good.contains(&now) {
             return Some(entry.caller);
         }
         self.0.remove(credentials);
         None
     }
 
-    pub(super) fn put(&self, credentials: Fingerprint, caller: &Arc<Caller>, generation: u64, until: i64) {
-        self.0.insert(credentials, Entry { caller: Arc::clone(caller), until, generation });
+    pub(super) fn put(&self, credentials: Fingerprint, caller: &Arc<Caller>, generation: u64, good: Range<i64>) {
+        self.0.insert(credentials, Entry { caller: Arc::clone(caller), good, generation });
     }
 }
 
@@ -70,12 +71,14 @@ mod tests {
         let remembered = Remembered::new(10);
         let caller = Arc::new(Caller::new("mia"));
         let good = Fingerprint::of(&[b"token"]);
-        remembered.put(good, &caller, 3, 100);
+        remembered.put(good, &caller, 3, 10..100);
         assert_eq!(remembered.get(&good, 3, 99), Some(Arc::clone(&caller)));
         assert_eq!(remembered.get(&Fingerprint::of(&[b"other"]), 3, 99), None);
         assert_eq!(remembered.get(&good, 4, 99), None);
-        remembered.put(good, &caller, 3, 100);
+        remembered.put(good, &caller, 3, 10..100);
         assert_eq!(remembered.get(&good, 3, 100), None);
+        remembered.put(good, &caller, 3, 10..100);
+        assert_eq!(remembered.get(&good, 3, 9), None);
     }
 
     #[test]
@@ -88,7 +91,7 @@ mod tests {
         let remembered = Remembered::new(100);
         let caller = Arc::new(Caller::new("mia"));
         for number in 0_u32..10_000 {
-            remembered.put(Fingerprint::of(&[&number.to_le_bytes()]), &caller, 0, 100);
+            remembered.put(Fingerprint::of(&[&number.to_le_bytes()]), &caller, 0, 0..100);
         }
         assert!(remembered.0.len() <= 100, "{remembered:?}");
     }

@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
-use headwater_nats::auth::{Algorithm, Jwt, JwtKey, NkeyUser, Nkeys};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use headwater_nats::auth::{Algorithm, Denied, Jwt, JwtKey, NkeyUser, Nkeys};
 use headwater_nats::header;
 use headwater_nats::rate_limit::Rate;
 use headwater_nats::signature::Signer;
 use headwater_nats_messaging::BoxError;
 use headwater_nats_messaging::dead_letter::{Cause, DeadLetters, Selection};
-use headwater_nats_messaging::layer::{Auth, AuthLayer, Caller, RateLimit, Rule};
+use headwater_nats_messaging::exchange::Exchange as _;
+use headwater_nats_messaging::layer::{Auth, AuthLayer, Authenticate, Caller, RateLimit, Rule};
 use headwater_nats_messaging::message::Message;
 use headwater_nats_messaging::router::{Context, Reply, Router, State};
 use jsonwebtoken::{EncodingKey, Header, encode};
@@ -20,6 +23,7 @@ use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::{Broker, Notes, memory, on_both, quick};
+use crate::support::working::{store, until};
 use crate::support::{PATIENCE, publish};
 
 on_both!(scenarios:
@@ -236,9 +240,64 @@ async fn an_event_is_judged_by_the_time_at_which_it_was_stored() {
         broker.messages("DEAD").pop()
     })
     .await;
-    use headwater_nats_messaging::exchange::Exchange as _;
     let request = Message { subject: "late.ask".to_owned(), ..message };
     let reply = broker.request(request, Instant::now() + PATIENCE).await.unwrap();
     assert_eq!(reply.headers.get("Nats-Service-Error-Code"), Some("401"));
     running.shutdown(Duration::from_secs(10)).await;
+}
+
+/// Knows nobody at first.
+#[derive(Debug, Default)]
+struct Slow(AtomicU32);
+
+impl Authenticate for Slow {
+    fn recognises(&self, context: &Context) -> bool {
+        context.headers().get("X-Key").is_some()
+    }
+
+    fn authenticate(&self, context: Context) -> BoxFuture<'static, Result<Caller, Denied>> {
+        let is_early = self.0.fetch_add(1, Ordering::SeqCst) < 2;
+        async move {
+            match context.headers().get("X-Key") {
+                Some("good") if is_early => Err(Denied::Unavailable),
+                Some("good") => Ok(Caller::new("till-7")),
+                _ => Err(Denied::Unauthenticated),
+            }
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_nobody_can_tell_who_sent_it_an_event_waits_and_a_request_is_refused() {
+    let (broker, notes) = (memory(), Notes::default());
+    let auth = Auth::default().authenticator(Slow::default()).rule(Rule::allow([">"])).layer().await.unwrap();
+    let running = Router::new()
+        .service("slowly")
+        .processing(quick().dead_letters(DeadLetters::new(broker.clone(), "DEAD")))
+        .on_event("orders.slowly", noting)
+        .on_message("slowly.ask", |caller: Option<Caller>| async move { Reply(caller.is_some()) })
+        .layer(auth.clone())
+        .with_state(notes.clone())
+        .start(broker.clone())
+        .await
+        .unwrap();
+    let ask = async |key: &str| {
+        let request = Message::new("slowly.ask", "").header("X-Key", key);
+        let reply = broker.request(request, Instant::now() + PATIENCE).await.unwrap();
+        serde_json::from_slice::<Value>(&reply.body).unwrap()
+    };
+    let refused = ask("good").await;
+    assert_eq!(
+        (&refused["error"]["code"], &refused["error"]["details"]["reason"]),
+        (&json!("unavailable"), &json!("auth"))
+    );
+    store(&broker, Message::new("orders.slowly", "").header("X-Key", "good")).await;
+    until("it is handled", || notes.all() == ["till-7"]).await;
+    let (_, processor) = running.processors().next().unwrap();
+    assert_eq!((processor.stats().postponed, processor.stats().failures), (1, 0));
+    assert_eq!(ask("good").await, json!(true));
+    assert_eq!(ask("bad").await["error"]["code"], "unauthenticated");
+    assert_eq!((auth.stats().refused["unavailable"], auth.stats().refused["refused"]), (2, 1));
+    running.shutdown(Duration::from_secs(1)).await;
 }

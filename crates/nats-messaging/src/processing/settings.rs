@@ -106,7 +106,8 @@ impl Processing {
     }
 
     /// How many messages are in hand at once, handled or waiting for their turn; by default as many as the consumer's
-    /// `max_ack_pending` lets come. The server hears of each of them in time, however long they wait.
+    /// `max_ack_pending` lets come, and up to twice as many where the stream is purged meanwhile. The server hears of each of
+    /// them in time, however long they wait.
     ///
     /// Where several processors share slow work, a small number here, and as small a `buffer`, lets each have its share.
     pub fn in_hand(self, messages: usize) -> Self {

@@ -38,6 +38,25 @@ async fn as_many_messages_are_handled_at_once_as_the_settings_say_and_all_are_ac
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stream_that_is_purged_time_and_again_does_not_fill_a_processors_hands() {
+    let broker = broker();
+    let config = ConsumerConfig { max_ack_pending: 10, ..mailer() };
+    let handler = Function(|_| std::future::pending());
+    let processor = Processor::new(broker.clone(), config, handler).settings(quick().concurrency(1));
+    let running = processor.start().await.unwrap();
+    for round in 1..=4 {
+        store_all(&broker, (0..10).map(|_| ("a", "x"))).await;
+        let most = (10 * round).min(20);
+        until("they are in hand", || running.stats().in_hand == most).await;
+        // More would come by then.
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(running.stats().in_hand, most);
+        assert!(broker.purge("ORDERS"));
+    }
+    running.shutdown(Duration::ZERO).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_handler_that_fails_panics_or_takes_too_long_is_tried_again_after_longer_and_longer_pauses() {
     let broker = broker();
     store_all(&broker, [("a", "x")]).await;

@@ -40,6 +40,11 @@ impl World {
         Ok(config)
     }
 
+    /// How long to wait for one answer.
+    pub(crate) fn limit(&self) -> Result<Duration, Complaint> {
+        Ok(crate::arguments::timeout(&self.config()?))
+    }
+
     /// A connection to the server, and how long to wait for one answer there.
     pub(crate) async fn connect(&self) -> Result<(Connection, Duration), Complaint> {
         let config = self.config()?;

@@ -33,7 +33,7 @@ pub use answers::Answers;
 use answers::Gathering;
 pub use question::{Answer, Question};
 
-/// How long one instance has to answer.
+/// How long one instance has to answer, as long as nobody says otherwise.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Asks services about themselves, over any connection.
@@ -41,12 +41,18 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 #[must_use]
 pub struct Discovery {
     connection: Connection,
+    answer_within: Duration,
 }
 
 impl Discovery {
     /// Discovery over `connection`.
     pub fn new(connection: Connection) -> Self {
-        Self { connection }
+        Self { connection, answer_within: ANSWER_WITHIN }
+    }
+
+    /// How long one instance has to answer [`health`](Self::health) and [`schema`](Self::schema). Two seconds by default.
+    pub fn answer_within(self, limit: Duration) -> Self {
+        Self { answer_within: limit, ..self }
     }
 
     /// Who is there. Await it, or narrow it first.
@@ -68,7 +74,7 @@ impl Discovery {
     ///
     /// # Errors
     /// [`CallError::NotSent`] when `service` is not a name, [`CallError::NoResponders`] when no instance is there,
-    /// [`CallError::Unanswered`] when none answers within two seconds, and [`CallError::Unreadable`].
+    /// [`CallError::Unanswered`] when none answers [in time](Self::answer_within), and [`CallError::Unreadable`].
     pub async fn health(&self, service: &str) -> Result<Health, CallError> {
         let answer = self.ask(service, Subjects::health, Vec::new()).await?;
         serde_json::from_value(answer).map_err(|_| CallError::Unreadable("it is not an answer of `health`".to_owned()))
@@ -90,12 +96,13 @@ impl Discovery {
     async fn ask(&self, service: &str, at: fn(&Subjects) -> String, body: Vec<u8>) -> Result<Value, CallError> {
         let name = Name::new(service.to_owned()).map_err(|error| CallError::NotSent(format!("service: {error}")))?;
         let subject = at(&Subjects::new(name));
-        let mut gathering = Gathering::start(&self.connection, subject, body.into(), ANSWER_WITHIN).await?;
-        let Some(message) = gathering.next(ANSWER_WITHIN).await? else {
+        let limit = self.answer_within;
+        let mut gathering = Gathering::start(&self.connection, subject, body.into(), limit).await?;
+        let Some(message) = gathering.next(limit).await? else {
             return Err(if gathering.no_responders() {
                 CallError::NoResponders { service: service.to_owned() }
             } else {
-                CallError::Unanswered(headwater_core::call::LostReply::Timeout(ANSWER_WITHIN))
+                CallError::Unanswered(headwater_core::call::LostReply::Timeout(limit))
             });
         };
         if let Some(mut failure) = reply::read_failure(message.headers.as_ref(), &message.payload) {

@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Args, world: &World) -> Result<Exit, Complaint> {
     let client = world.client(&args.service, args.caller.credentials()?).await?;
     if !args.no_check {
         let (kind, aggregate, name) = (Kind::Command, &args.aggregate, &args.command);
-        Endpoint { client: &client, kind, aggregate, name }.check(&payload).await?;
+        Endpoint { client: &client, kind, aggregate, name, limit: world.limit()? }.check(&payload).await?;
     }
     // Made here, so that whatever happens next, the person who sent the command knows it.
     let command_id = args.command_id.unwrap_or_else(CommandId::generate);

@@ -62,8 +62,8 @@ pub(crate) async fn run(args: Args, world: &World) -> Result<Exit, Complaint> {
     let aggregate = args.caller.aggregate(kind.clone(), id)?;
     let client = world.client(service, args.caller.credentials()?).await?;
     if !args.no_check {
-        let (aggregate, name) = (kind, query);
-        Endpoint { client: &client, kind: Kind::Query, aggregate, name }.check(&payload).await?;
+        let (kind, aggregate, name) = (Kind::Query, kind, query);
+        Endpoint { client: &client, kind, aggregate, name, limit: world.limit()? }.check(&payload).await?;
     }
     let request = QueryRequest {
         aggregate,

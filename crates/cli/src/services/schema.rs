@@ -24,8 +24,8 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args, world: &World) -> Result<Exit, Complaint> {
-    let (connection, _) = world.connect().await?;
-    let schema = Discovery::new(connection).schema(args.service.as_str(), &args.pointer).await;
+    let (connection, limit) = world.connect().await?;
+    let schema = Discovery::new(connection).answer_within(limit).schema(args.service.as_str(), &args.pointer).await;
     let schema =
         schema.map_err(|error| complaint(error, &Called { service: Some(&args.service), command_id: None }))?;
     match world.is_json() {

@@ -155,3 +155,65 @@ async fn a_lost_reply_is_told_with_the_id_that_settles_it() {
     let unasked = run_at(&server.url(), "query orders order summary order-1 --no-check").await.refused(1);
     assert!(unasked.starts_with("failed: no-responders: ") && unasked.contains("headwater services ls"), "{unasked}");
 }
+
+/// A service that hears and never answers, but says of itself that it has one endpoint with this metadata.
+async fn silent(server: &TestServer, metadata: Value) -> async_nats::Client {
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let mut heard = client.subscribe("orders.>").await.unwrap();
+    let mut asked = client.subscribe("$SRV.INFO.orders").await.unwrap();
+    known_to_server(&client).await;
+    let info = json!({
+        "type": "io.nats.micro.v1.info_response", "name": "orders", "id": "a", "version": "1.0.0", "metadata": {},
+        "description": "", "endpoints": [{ "name": "all", "subject": "orders.>", "queue_group": "q", "metadata": metadata }],
+    });
+    let answering = client.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                Some(_) = heard.next() => {}
+                Some(question) = asked.next() => {
+                    answering.publish(question.reply.unwrap(), info.to_string().into()).await.unwrap();
+                }
+                else => break,
+            }
+        }
+    });
+    client
+}
+
+#[tokio::test]
+async fn a_service_without_a_schema_is_not_waited_for() {
+    let server = TestServer::start().await;
+    let _service = silent(&server, json!({})).await;
+    for line in ["command send orders order place order-1", "query orders order summary order-1"] {
+        // As long as a test may take: it ends well before that.
+        let told = run_at(&server.url(), &format!("{line} --timeout 5m")).await.refused(1);
+        assert!(told.starts_with("refused: no-schema: `orders` publishes no schema"), "{told}");
+        assert!(told.contains("--no-check"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_schema_is_waited_for_as_long_as_for_any_answer() {
+    let server = TestServer::start().await;
+    let client =
+        silent(&server, json!({ "request-schema": "orders.schema#/aggregates/order/commands/place/request" })).await;
+    let told = run_at(&server.url(), "command send orders order place order-1 --timeout 400ms").await.refused(1);
+    assert!(told.starts_with("failed: no-answer: ") && told.contains("400ms"), "{told}");
+    assert!(told.contains("nothing was sent"), "{told}");
+
+    let mut schemas = client.subscribe("orders.schema").await.unwrap();
+    let mut commands = client.subscribe("orders.command.>").await.unwrap();
+    known_to_server(&client).await;
+    let late = async {
+        let asked = schemas.next().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        client.publish(asked.reply.unwrap(), r#"{ "type": "object" }"#.into()).await.unwrap();
+        commands.next().await.unwrap()
+    };
+    let url = server.url();
+    let sending = run_at(&url, "command send orders order place order-1 --timeout 3s");
+    let (ended, sent) = tokio::join!(sending, late);
+    assert_eq!(sent.subject.as_str(), "orders.command.order.place", "it was sent once the schema was there");
+    assert!(ended.refused(1).starts_with("failed: outcome-unknown: "));
+}

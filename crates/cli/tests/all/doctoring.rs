@@ -86,6 +86,20 @@ async fn a_journal_that_would_lose_events_is_severe_until_it_is_mended() {
 }
 
 #[tokio::test]
+async fn the_stream_that_holds_the_lease_of_topologies_is_no_stream_to_mend() {
+    let server = TestServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("topology.toml");
+    std::fs::write(&file, "[[streams]]\nname = \"ORDERS\"\nsubjects = [\"orders.>\"]\n").unwrap();
+    for step in ["apply --yes", "destroy --yes"] {
+        run_at(&server.url(), &format!("topology {step} {}", file.display())).await.done();
+    }
+    let report = report(&run_at(&server.url(), "--json doctor").await, 0);
+    assert_eq!(report["streams"], 1, "the lease is there: {report}");
+    assert_eq!(found(&report, "HEADWATER_TOPOLOGY_LEASE"), []);
+}
+
+#[tokio::test]
 async fn consumers_that_stand_still_and_messages_that_were_given_up_are_found() {
     let (server, client) = with_a_journal().await;
     api(

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use super::error::TopologyError;
 use super::server::{Server, pause};
 
-/// The stream that holds it.
-pub(super) const STREAM: &str = "HEADWATER_TOPOLOGY_LEASE";
+/// The stream in which those who delete streams and consumers hold a lease, so that they do it one at a time. It is made when
+/// one is taken for the first time, stays, and is empty most of the time.
+pub const STREAM: &str = "HEADWATER_TOPOLOGY_LEASE";
 const SUBJECT: &str = "$HEADWATER.TOPOLOGY.LEASE";
 /// How long it lasts when it is not renewed.
 const LASTS: Duration = Duration::from_secs(30);

@@ -63,6 +63,7 @@ pub use self::apply::Done;
 pub use self::compare::Difference;
 pub use self::document::{Format, Variables};
 pub use self::error::TopologyError;
+pub use self::lease::STREAM as LEASE_STREAM;
 pub use self::mistakes::{Mistake, Mistakes, Place};
 pub use self::model::Target;
 pub use self::plan::{Action, Change, Leave, Plan, Problem};

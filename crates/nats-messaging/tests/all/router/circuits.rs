@@ -1,5 +1,6 @@
 //! Handlers behind circuit breakers: what depends on what is down waits for it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use headwater_nats_messaging::dead_letter::DeadLetters;
 use headwater_nats_messaging::layer::{CircuitBreakerLayer, Judgement};
 use headwater_nats_messaging::message::Message;
 use headwater_nats_messaging::processing::{Processing, Retry};
-use headwater_nats_messaging::router::{Payload, Poison, Reply, Router, State};
+use headwater_nats_messaging::router::{Payload, Poison, Reply, Route, Router, State};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -163,5 +164,42 @@ async fn a_program_judges_by_itself_what_a_failure_is() {
         broker.request(Message::new("stock.ask", ""), Instant::now() + PATIENCE).await.unwrap();
     }
     assert_eq!(circuit.stats().opened, 1);
+    running.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
+async fn events_that_wait_outlive_a_server_that_is_killed() {
+    let (server, jetstream) = super::server().await;
+    let (mails, circuit) = (Mails::default(), circuit("mail-server"));
+    let letters = DeadLetters::new(jetstream.clone(), "DEAD");
+    let route = Route::event("orders.mailed", mail).consumer(|consumer| consumer.ack_wait = Duration::from_secs(2));
+    let running = Router::new()
+        .service("mailer")
+        .processing(Processing::default().retry(Retry::default().attempts(3)).dead_letters(letters))
+        .route(route.layer(circuit.clone()))
+        .with_state(mails.clone())
+        .start(jetstream.clone())
+        .await
+        .unwrap();
+    for to in ["a", "b", "c", "d", "e", "f"] {
+        publish(&jetstream, Message::new("orders.mailed", format!("{to:?}"))).await.unwrap();
+    }
+    let opened = async |times| {
+        let what = "the circuit has opened again";
+        headwater_testkit::wait_until(PATIENCE, what, async || (circuit.stats().opened >= times).then_some(())).await;
+    };
+    opened(3).await;
+    server.kill();
+    opened(circuit.stats().opened + 3).await;
+    server.restart().await.unwrap();
+    mails.up.store(true, Ordering::SeqCst);
+    let sent = headwater_testkit::wait_until(PATIENCE, "all are handled", async || {
+        let sent: BTreeSet<_> = mails.sent.all().into_iter().collect();
+        (sent.len() == 6).then_some(sent)
+    })
+    .await;
+    assert_eq!(sent.into_iter().collect::<String>(), "abcdef");
+    let (_, processor) = running.processors().next().unwrap();
+    assert_eq!(processor.stats().dead_letters, 0, "{:?}", processor.stats());
     running.shutdown(Duration::from_secs(10)).await;
 }

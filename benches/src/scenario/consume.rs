@@ -36,16 +36,21 @@ const STREAM: &str = "NOTES";
 /// A subscription against the bare consumer.
 pub(super) async fn by_subscription(effort: &Effort) -> Fallible<Vec<Case>> {
     let programs = [("headwater", By::Subscription), ("by hand", By::Hand)];
-    compare(effort, "consume", &programs).await
+    compare(effort, "consume", &programs, Some(Bar::throughput(0.85))).await
 }
 
 /// A router against the bare consumer, and against the subscription that is beneath it.
 pub(super) async fn by_router(effort: &Effort) -> Fallible<Vec<Case>> {
     let programs = [("headwater", By::Router), ("by hand", By::Hand), ("subscription", By::Subscription)];
-    compare(effort, "process", &programs).await
+    compare(effort, "process", &programs, None).await
 }
 
-async fn compare(effort: &Effort, scenario: &'static str, programs: &[(&'static str, By)]) -> Fallible<Vec<Case>> {
+async fn compare(
+    effort: &Effort,
+    scenario: &'static str,
+    programs: &[(&'static str, By)],
+    bar: Option<Bar>,
+) -> Fallible<Vec<Case>> {
     let world = World::start(effort, Sync::Default).await?;
     let messages = if effort.quick { QUICK_MESSAGES } else { MESSAGES };
     fill(&world, messages).await?;
@@ -73,7 +78,7 @@ async fn compare(effort: &Effort, scenario: &'static str, programs: &[(&'static 
         server: world.version(),
         load_average,
         contenders: Contender::all(&names, readings.await?),
-        bar: Some(Bar::throughput(0.85)),
+        bar,
         note: None,
     }])
 }

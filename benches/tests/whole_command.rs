@@ -3,14 +3,19 @@
 
 use std::process::{Command, Output};
 
+use headwater_testkit::Locator;
 use serde_json::Value;
 
 fn benches(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_headwater-benches")).args(arguments).output().unwrap()
 }
 
-#[test]
-fn a_quick_run_reports_both_programs_and_checks_their_journals() {
+#[tokio::test]
+async fn a_quick_run_reports_both_programs_and_checks_their_journals() {
+    // Of appends to one aggregate at once, 2.12.1 leaves some without an answer.
+    if Locator::from_process().locate().await.unwrap().is_older_than((2, 12, 8)) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("figures.json");
     let (file, dir) = (json.to_str().unwrap(), folder.path().to_str().unwrap());

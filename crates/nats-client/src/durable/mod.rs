@@ -90,8 +90,8 @@ use reader::Reader;
 use settings::Settings;
 use stats::Counters;
 
-/// The oldest server a reader works with, as major and minor version: the one the journal needs.
-const MINIMUM_SERVER: (u64, u64) = (2, 12);
+/// The oldest server a reader works with, as major, minor and patch version: the one the journal needs.
+const MINIMUM_SERVER: (u64, u64, u64) = (2, 12, 1);
 
 /// A reader of a service's events that remembers how far it is. See the [module](self) for what it promises.
 #[derive(Debug, Clone)]

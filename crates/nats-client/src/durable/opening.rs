@@ -132,8 +132,7 @@ async fn try_open(consumer: &Consumer, settings: &Settings, known: &Known) -> Re
 /// Waits for a server, and refuses one that is too old.
 pub(super) async fn server(api: &Api) -> Result<(), Trouble> {
     api.connection.ready(ONE_WAIT).await.map_err(|down| Trouble::ForNow(down.into()))?;
-    let (major, minor) = MINIMUM_SERVER;
-    let server = api.connection.require_version(major, minor);
+    let server = api.connection.require_version(MINIMUM_SERVER);
     server.map(drop).map_err(|error| Trouble::ForGood(ReaderError::Refused(error.to_string())))
 }
 

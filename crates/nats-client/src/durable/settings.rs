@@ -180,10 +180,9 @@ impl DurableReaderBuilder {
         }
         match consumer {
             Some(consumer) if problems.is_empty() => {
-                let (major, minor) = MINIMUM_SERVER;
                 // Without a connection yet, opening waits for one.
                 if self.connection.server_info().is_some() {
-                    let enough = self.connection.require_version(major, minor);
+                    let enough = self.connection.require_version(MINIMUM_SERVER);
                     enough.map_err(|error| ReaderError::Refused(error.to_string()))?;
                 }
                 Ok(DurableReader { consumer, subjects, settings: self.settings })

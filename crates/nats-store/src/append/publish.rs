@@ -121,8 +121,7 @@ impl Journal {
     /// A server that is too old stores a batch message by message and says nothing. We may have come to one by
     /// connecting again.
     fn batches_work(&self) -> Result<(), StoreError> {
-        let (major, minor) = MINIMUM_SERVER;
-        match self.api.connection.require_version(major, minor) {
+        match self.api.connection.require_version(MINIMUM_SERVER) {
             Ok(_) => Ok(()),
             Err(error) => Err(StoreError::new("atomic batches are not to be had").caused_by(error)),
         }

@@ -13,6 +13,9 @@ use headwater_nats_store::{CommitMode, JetStreamStore};
 use headwater_testkit::{FaultProxy, NatsServer, TestServer, wait_until};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
+/// The first server whose batches may hold several aggregates.
+const SHARED_BATCHES: (u64, u64, u64) = (2, 14, 4);
+
 async fn store(server: &NatsServer, mode: CommitMode) -> JetStreamStore {
     common::store_at(&server.url(), config().commit(mode)).await
 }
@@ -35,6 +38,9 @@ async fn at_once(
 #[tokio::test]
 async fn appends_of_several_events_share_batches_and_each_is_whole() {
     let server = TestServer::start().await;
+    if server.is_older_than(SHARED_BATCHES) {
+        return;
+    }
     let store = store(&server, CommitMode::Auto).await;
     for (id, events, appended) in at_once(&store, 100, 3).await {
         let appended = appended.unwrap();
@@ -51,6 +57,9 @@ async fn appends_of_several_events_share_batches_and_each_is_whole() {
 #[tokio::test]
 async fn who_is_behind_conflicts_alone_and_the_others_are_stored() {
     let server = TestServer::start().await;
+    if server.is_older_than(SHARED_BATCHES) {
+        return;
+    }
     let store = store(&server, CommitMode::Auto).await;
     for stale in ["r7", "r42"] {
         append(&store, &receipt(stale), &Head::EMPTY, 1).await;
@@ -103,6 +112,9 @@ async fn of_two_appends_to_one_aggregate_at_once_one_wins() {
 #[tokio::test]
 async fn the_mode_says_who_shares() {
     let server = TestServer::start().await;
+    if server.is_older_than(SHARED_BATCHES) {
+        return;
+    }
     let pipelined = store(&server, CommitMode::Pipelined).await;
     assert!(at_once(&pipelined, 20, 2).await.into_iter().all(|(_, _, appended)| appended.is_ok()));
     assert_eq!((pipelined.stats().batches, pipelined.stats().grouped), (20, 0));
@@ -138,6 +150,9 @@ async fn a_lost_acknowledgement_of_a_shared_batch_is_settled_for_everybody_in_it
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_server_that_syncs_every_write_one_event_appends_come_to_share_batches() {
     let server = TestServer::with(|server| server.jetstream_config("sync_interval: always")).await;
+    if server.is_older_than(SHARED_BATCHES) {
+        return;
+    }
     let store = store(&server, CommitMode::Auto).await;
     let enough = std::sync::atomic::AtomicBool::new(false);
     let (store, enough) = (&store, &enough);
@@ -162,8 +177,11 @@ async fn on_a_server_that_syncs_every_write_one_event_appends_come_to_share_batc
 #[tokio::test]
 async fn a_server_whose_batches_over_several_aggregates_are_unsafe_gets_none() {
     let server = TestServer::start().await;
+    if server.is_older_than(SHARED_BATCHES) {
+        return;
+    }
     let own = server.version().to_string();
-    for (version, shares) in [("2.14.3", false), ("2.12.0", false), ("2.14.4", true), (own.as_str(), true)] {
+    for (version, shares) in [("2.14.3", false), ("2.12.1", false), ("2.14.4", true), (own.as_str(), true)] {
         let url = as_version(&server, version).await;
         for mode in [CommitMode::Auto, CommitMode::Grouped] {
             let store = common::store_at(&url, config().commit(mode)).await;

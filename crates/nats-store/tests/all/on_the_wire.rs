@@ -135,8 +135,10 @@ async fn an_aggregate_has_one_append_under_way_whichever_way_it_goes() {
         };
         let batches: HashSet<_> = batched.iter().filter_map(|message| message.batch.as_deref()).collect();
         let any_shared = batches.iter().any(|batch| shared(batch));
-        assert_eq!(any_shared, mode != CommitMode::Pipelined, "{mode:?}");
-        assert_eq!(plain.is_empty(), mode == CommitMode::Grouped, "{mode:?}");
+        // Older servers have no batches of several aggregates.
+        let has_company = !server.is_older_than((2, 14, 4));
+        assert_eq!(any_shared, mode != CommitMode::Pipelined && has_company, "{mode:?}");
+        assert_eq!(plain.is_empty(), mode == CommitMode::Grouped && has_company, "{mode:?}");
         for id in 0..AGGREGATES {
             let head = store.head(&receipt(&format!("a{id}")), Freshness::Leader).await.unwrap();
             let counted = sent.iter().filter(|message| message.aggregate == format!("a{id}")).count();

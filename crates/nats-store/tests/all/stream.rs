@@ -293,7 +293,7 @@ async fn a_server_that_is_too_old_is_refused_with_its_version() {
     server.abort();
     assert_eq!(refused.kind(), OpenErrorKind::UnsupportedServer);
     let text = refused.to_string();
-    assert!(text.contains("2.11.10") && text.contains("2.12") && text.contains("old-one"), "{text}");
+    assert!(text.contains("2.11.10") && text.contains("2.12.1 or newer") && text.contains("old-one"), "{text}");
 }
 
 #[tokio::test]

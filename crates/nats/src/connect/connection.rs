@@ -40,7 +40,7 @@ const VIOLATIONS_KEPT: usize = 64;
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let connection = Connection::connect(&NatsConfig::new("nats://localhost:4222")).await?;
-/// connection.require_version(2, 12)?;
+/// connection.require_version((2, 12, 1))?;
 /// let reply = connection.guard(connection.client().request("greet", "hello".into())).await??;
 /// println!("{:?}", reply.payload);
 /// connection.drain(std::time::Duration::from_secs(5)).await?;
@@ -213,19 +213,19 @@ impl Connection {
         ServerInfo::of(&self.client())
     }
 
-    /// Refuses a server older than `major.minor`.
+    /// Refuses a server older than this version: major, minor and patch.
     ///
     /// # Errors
     /// [`ConnectErrorKind::UnsupportedServer`] with the version found; [`ConnectErrorKind::Unreachable`] before
     /// the first connection.
-    pub fn require_version(&self, major: u64, minor: u64) -> Result<ServerInfo, ConnectError> {
+    pub fn require_version(&self, version: (u64, u64, u64)) -> Result<ServerInfo, ConnectError> {
         let info = self.server_info().ok_or_else(|| {
             ConnectError::new(
                 ConnectErrorKind::Unreachable,
                 "the version of the NATS server is not known yet: not connected",
             )
         })?;
-        info.require_version(major, minor)?;
+        info.require_version(version)?;
         Ok(info)
     }
 

@@ -34,17 +34,20 @@ impl ServerInfo {
         })
     }
 
-    /// Refuses a server older than `major.minor`. A pre-release counts as the version it leads to.
+    /// Refuses a server older than `major.minor.patch`. A pre-release counts as the version it leads to.
     ///
     /// # Errors
     /// [`ConnectErrorKind::UnsupportedServer`], naming the server and the version found.
-    pub fn require_version(&self, major: u64, minor: u64) -> Result<(), ConnectError> {
-        if (self.version.major, self.version.minor) >= (major, minor) {
+    pub fn require_version(&self, (major, minor, patch): (u64, u64, u64)) -> Result<(), ConnectError> {
+        if (self.version.major, self.version.minor, self.version.patch) >= (major, minor, patch) {
             return Ok(());
         }
         Err(ConnectError::new(
             ConnectErrorKind::UnsupportedServer,
-            format!("the NATS server {} is version {}; {major}.{minor} or newer is needed", self.name, self.version),
+            format!(
+                "the NATS server {} is version {}; {major}.{minor}.{patch} or newer is needed",
+                self.name, self.version
+            ),
         ))
     }
 
@@ -83,14 +86,14 @@ mod tests {
 
     #[test]
     fn an_older_server_is_refused_with_the_version_found() {
-        for version in ["2.12.0", "2.12.0-RC.3", "2.15.1", "3.0.0"] {
-            server(version).require_version(2, 12).unwrap();
+        for version in ["2.12.1", "2.12.1-RC.3", "2.15.0", "3.0.0"] {
+            server(version).require_version((2, 12, 1)).unwrap();
         }
-        for version in ["2.11.99", "1.99.0"] {
-            let error = server(version).require_version(2, 12).unwrap_err();
+        for version in ["2.12.0", "2.11.99", "1.99.0"] {
+            let error = server(version).require_version((2, 12, 1)).unwrap_err();
             assert_eq!(error.kind(), ConnectErrorKind::UnsupportedServer);
             let text = error.to_string();
-            assert!(text.contains(version) && text.contains("2.12") && text.contains("n1"), "{text}");
+            assert!(text.contains(version) && text.contains("2.12.1 or newer") && text.contains("n1"), "{text}");
         }
     }
 

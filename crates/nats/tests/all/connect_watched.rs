@@ -61,10 +61,10 @@ async fn a_new_connection_says_whom_it_is_connected_to() {
     let status = connection.status();
     assert!(status.is_connected() && connection.healthy());
     assert_eq!(status.to_string(), format!("connected to n1, version {}", server.version()));
-    let info = connection.require_version(2, 12).unwrap();
+    let info = connection.require_version((2, 12, 1)).unwrap();
     assert_eq!((info.name.as_str(), info.jetstream, info.max_payload), ("n1", true, 1024 * 1024));
     assert_eq!((connection.generation(), connection.stats().rebuilds), (1, 0));
-    assert!(connection.require_version(99, 0).unwrap_err().to_string().contains(&server.version().to_string()));
+    assert!(connection.require_version((99, 0, 0)).unwrap_err().to_string().contains(&server.version().to_string()));
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use semver::Version;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// The oldest server that has what the journal needs (atomic batches came with 2.12).
-pub const MINIMUM_VERSION: (u64, u64) = (2, 12);
+/// The oldest server that has what the journal needs: atomic batches came with 2.12.0, and message ids in them with 2.12.1.
+pub const MINIMUM_VERSION: (u64, u64, u64) = (2, 12, 1);
 
 /// Printing a version takes milliseconds; a binary that takes this long is not going to answer.
 const VERSION_WITHIN: Duration = Duration::from_secs(10);
@@ -73,6 +73,20 @@ impl ServerBinary {
         &self.version
     }
 
+    /// Whether it is older than this version, major, minor and patch. Tests of what came with that version leave off where it is,
+    /// which is told on standard error.
+    #[must_use]
+    #[expect(clippy::print_stderr, reason = "who reads that all tests have passed is to see which did not run")]
+    pub fn is_older_than(&self, version: (u64, u64, u64)) -> bool {
+        let own = &self.version;
+        let is_older = (own.major, own.minor, own.patch) < version;
+        if is_older {
+            let (major, minor, patch) = version;
+            eprintln!("left out: nats-server {own} is older than {major}.{minor}.{patch}");
+        }
+        is_older
+    }
+
     /// How it was found.
     #[must_use]
     pub fn source(&self) -> Source {
@@ -83,10 +97,10 @@ impl ServerBinary {
 /// Like [`probe`], and refuses a version older than [`MINIMUM_VERSION`].
 pub(super) async fn probe_new_enough(path: &Path, source: Source) -> Result<ServerBinary, String> {
     let binary = probe(path, source).await?;
-    let (major, minor) = MINIMUM_VERSION;
-    if (binary.version.major, binary.version.minor) < MINIMUM_VERSION {
+    let (major, minor, patch) = MINIMUM_VERSION;
+    if (binary.version.major, binary.version.minor, binary.version.patch) < MINIMUM_VERSION {
         return Err(format!(
-            "{} is version {}, and {major}.{minor} or newer is needed",
+            "{} is version {}, and {major}.{minor}.{patch} or newer is needed",
             path.display(),
             binary.version
         ));

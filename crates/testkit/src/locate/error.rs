@@ -72,8 +72,8 @@ impl From<Attempts> for LocateError {
 
 impl fmt::Display for Attempts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (major, minor) = MINIMUM_VERSION;
-        writeln!(f, "no nats-server {major}.{minor} or newer could be found or obtained. Tried:")?;
+        let (major, minor, patch) = MINIMUM_VERSION;
+        writeln!(f, "no nats-server {major}.{minor}.{patch} or newer could be found or obtained. Tried:")?;
         for (what, why) in &self.tried {
             writeln!(f, "  - {what}: {why}")?;
         }

@@ -41,7 +41,7 @@ async fn the_variable_comes_first() {
 async fn an_old_server_on_the_path_is_passed_over_for_a_newer_one_behind_it() {
     let (old, new) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fake_server(old.path(), "nats-server", "2.9.10");
-    let newer = fake_server(new.path(), "nats-server", "2.12.0");
+    let newer = fake_server(new.path(), "nats-server", "2.12.1");
     let environment = Environment::empty().path(env::join_paths([old.path(), new.path()]).unwrap());
     let found = Locator::new(environment).locate().await.unwrap();
     assert_eq!((found.path(), found.source()), (newer.as_path(), Source::Path));
@@ -56,7 +56,7 @@ async fn when_nothing_works_the_message_lists_what_was_tried_and_what_to_do() {
     let text = Locator::new(environment).locate().await.unwrap_err().to_string();
     let expected = [
         "NATS_SERVER_BIN: not set",
-        "is version 2.9.10, and 2.12 or newer is needed",
+        "is version 2.9.10, and 2.12.1 or newer is needed",
         "cached copy: none at",
         "No module named pip",
         "python is not on PATH",

@@ -30,8 +30,11 @@ async fn a_cluster_survives_the_kill_of_its_leader_and_takes_it_back() {
     cluster.wait_until_ready().await.unwrap();
     assert_eq!(cluster.node(leader).url(), url);
     let returned = jetstream::new(async_nats::connect(url).await.unwrap());
-    let stream = returned.get_stream("A").await.unwrap();
-    assert_eq!(stream.cached_info().state.messages, 2);
+    wait_until(Duration::from_secs(20), "both messages", async || {
+        let stream = returned.get_stream("A").await.ok()?;
+        (stream.cached_info().state.messages == 2).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

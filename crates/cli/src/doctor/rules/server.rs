@@ -18,9 +18,11 @@ pub(super) fn judge(facts: &Facts, findings: &mut Vec<Finding>) {
     let Some(server) = &facts.server else { return };
     let (name, version) = (&server.name, &server.version);
     let about = format!("server {name}");
-    let (major, minor) = MINIMUM_SERVER;
-    if (version.major, version.minor) < (major, minor) {
-        let reason = format!("version {version} has no atomic batches, and a journal needs {major}.{minor} or newer");
+    let (major, minor, patch) = MINIMUM_SERVER;
+    if (version.major, version.minor, version.patch) < MINIMUM_SERVER {
+        let needed = format!("{major}.{minor}.{patch}");
+        let reason =
+            format!("version {version} has no atomic batches with message ids: a journal needs {needed} or newer");
         findings.push(Finding::severe("server-version", &about, reason).mend("replace nats-server by a newer one"));
     } else if (version.major, version.minor, version.patch) < SHARED_BATCHES {
         let reason =

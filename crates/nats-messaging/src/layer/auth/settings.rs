@@ -16,10 +16,13 @@ use super::{AuthLayer, Authenticate, Rule};
 /// Then the [`Rule`]s decide: what no rule allows is refused. A sender that belongs to a tenant speaks for no other, whatever
 /// the message's envelope says.
 ///
-/// The credentials of an **event** have to be good when it is stored: it may be read a week later. A signature is taken from the
-/// message that carries it, as often as that comes, and from no other. (Redriven events: [`trust_redriven`](Self::trust_redriven).) One that is not let through is poison: it becomes a dead
-/// letter, or what else [`AfterLast`](crate::processing::AfterLast) says. That should be said: by default what is poison is tried
-/// for ever, and a thousand events of a stranger would hold the consumer up. When it cannot be told now who sent it, it waits.
+/// The credentials of an **event** have to be good when it is stored: it may be read a week later. (Of redriven events:
+/// [`trust_redriven`](Self::trust_redriven).) A signature is taken from the message that carries it, as often as that comes, and
+/// from no other.
+///
+/// An event that is not let through is poison: it becomes a dead letter, or what else
+/// [`AfterLast`](crate::processing::AfterLast) says. That should be said: by default what is poison is tried for ever, and a
+/// thousand events of a stranger would hold the consumer up. When it cannot be told now who sent it, it waits.
 ///
 /// What stands in the headers of an event is stored with it, and in its dead letter. A token that is good for minutes is best; a
 /// password is nothing for events.

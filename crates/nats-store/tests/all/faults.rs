@@ -146,7 +146,14 @@ async fn a_cut_connection_is_survived_in_the_middle_of_appends() {
             let (mut head, mut stored) = (Head::EMPTY, Vec::new());
             for turn in 0..60 {
                 let events = events(&one, if turn % 4 == 0 { 3 } else { 1 });
-                head = try_append(&store, &one, &head, &events).await.unwrap().head;
+                // Where the machine is slow to connect again, it may take more patience than the store has for what it did not send.
+                let appended = wait_until(Duration::from_secs(10), "an append", async || {
+                    match try_append(&store, &one, &head, &events).await {
+                        Err(AppendError::Unavailable { .. }) => None,
+                        told => Some(told.unwrap()),
+                    }
+                });
+                head = appended.await.head;
                 stored.extend(ids(&events));
             }
             assert_eq!(stored_ids(&store, &one).await, stored);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::poll;
 use tokio::time::error::Elapsed;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// As [`timeout`], but no clock is read for what does not have to wait: its time begins when it does.
 pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
@@ -14,6 +14,15 @@ pub(crate) async fn within<F: Future>(limit: Duration, future: F) -> Result<F::O
     match poll!(future.as_mut()) {
         Poll::Ready(done) => Ok(done),
         Poll::Pending => timeout(limit, future).await,
+    }
+}
+
+/// As [`timeout_at`], but no timer is made for what does not have to wait.
+pub(crate) async fn until<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    match poll!(future.as_mut()) {
+        Poll::Ready(done) => Ok(done),
+        Poll::Pending => timeout_at(deadline, future).await,
     }
 }
 
@@ -30,5 +39,7 @@ mod tests {
         let slow = async { tokio::time::sleep(second).await };
         assert!(within(second * 2, slow).await.is_ok());
         assert!(within(second, pending::<()>()).await.is_err());
+        assert_eq!(until(Instant::now(), ready(1)).await.ok(), Some(1));
+        assert!(until(Instant::now() + second, pending::<()>()).await.is_err());
     }
 }

@@ -127,7 +127,8 @@ impl Attributes {
 }
 
 fn has_control(text: &str) -> bool {
-    text.chars().any(char::is_control)
+    // Beyond ASCII control characters begin with the byte C2, as some others do; only then is it worth a look at each character.
+    text.bytes().any(|byte| byte.is_ascii_control() || byte == 0xc2) && text.chars().any(char::is_control)
 }
 
 fn flaw_of_extension(envelope: Envelope, name: &str, value: &Value) -> Option<&'static str> {

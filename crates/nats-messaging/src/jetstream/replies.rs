@@ -11,10 +11,11 @@ use async_nats::{HeaderMap, PublishErrorKind, Subject};
 use bytes::Bytes;
 use headwater_nats::connect::Connection;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::desk::{Answer, Desk, Waiting};
 use crate::BoxError;
+use crate::deadline::until;
 
 /// How many may be under way at once, if the subscription can hold as many answers.
 const MOST_UNDER_WAY: usize = 16_384;
@@ -94,7 +95,7 @@ impl Replies {
 
     /// Hands something over to the client, as soon as the connection works and there is room. Cancelled, it is not sent.
     pub(super) async fn send(&self, outgoing: Outgoing, deadline: Instant) -> Result<Sent, NotSent> {
-        match timeout_at(deadline, self.send_when_possible(outgoing)).await {
+        match until(deadline, self.send_when_possible(outgoing)).await {
             Ok(sent) => sent,
             Err(_) => Err(NotSent::Unavailable(match self.connection.is_up() {
                 true => "too much is under way, or the client is stuck: it could not be sent in time".into(),
@@ -187,7 +188,7 @@ impl Line {
 impl Sent {
     /// Waits for the answer.
     pub(super) async fn answer(mut self, deadline: Instant) -> Result<async_nats::Message, NoAnswer> {
-        match timeout_at(deadline, &mut self.waiting).await {
+        match until(deadline, &mut self.waiting).await {
             Ok(Answer::Message(message)) if message.status.is_some_and(|status| status.as_u16() == 503) => {
                 Err(NoAnswer::NobodyThere)
             }

@@ -11,17 +11,18 @@ use futures_util::{FutureExt, StreamExt, future};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::PublisherError;
 use super::core::Core;
 use super::flush::{FlushError, Untold};
 use super::parcel::Parcel;
+use crate::deadline::within;
 use crate::message::{Headers, MESSAGE_ID};
 use crate::publish::{Acknowledgement, Published};
 
 /// How long the oldest message may keep those behind it waiting. Acknowledged out of turn, they are told so that much later.
-const PATIENCE: Duration = Duration::from_millis(5);
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The messages under way.
 #[derive(Debug)]
@@ -167,7 +168,7 @@ async fn look_after(watch: Watch, mut launched: UnboundedReceiver<Option<Launche
 impl Watch {
     /// Waits a little until a message is stored. Gives it back when that takes longer, or when it has to be tried again.
     async fn settled_soon(&self, (flight, mut acknowledgement): Launched) -> Option<Launched> {
-        match timeout(PATIENCE, &mut acknowledgement).await {
+        match within(PATIENCE, &mut acknowledgement).await {
             Ok(Ok(published)) => {
                 self.landed(flight, Ok(published));
                 None

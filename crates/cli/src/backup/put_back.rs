@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Message, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use headwater_nats::connect::Interrupted;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::api::{self, Api, ApiProblem, StreamInfo};
 use super::format::{Object, StreamContents};
@@ -22,6 +22,9 @@ const ON_THEIR_WAY: usize = 8;
 
 /// How long the server may take to build the stream from its archive when it has all of it.
 const TO_BUILD: Duration = Duration::from_secs(600);
+
+/// How long it may take until the part of a cluster that we talk to has heard who takes the parts.
+const KNOWN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the reason may take when the server has stopped taking parts.
 const REASON_WITHIN: Duration = Duration::from_secs(2);
@@ -110,10 +113,31 @@ impl<'a> Sending<'a> {
     }
 
     async fn send(&mut self, chunk: Bytes) -> Result<(), ApiProblem> {
+        if self.next == 1 {
+            return self.begin(chunk).await;
+        }
         while self.under_way.len() >= ON_THEIR_WAY {
             self.taken(self.idle).await?;
         }
         self.publish(chunk).await
+    }
+
+    /// Sends the first part, again as long as nobody is there for it: the server that takes the parts of a cluster need not be the
+    /// one that we talk to, which hears of it a moment later.
+    async fn begin(&mut self, chunk: Bytes) -> Result<(), ApiProblem> {
+        let known_by = Instant::now() + KNOWN_WITHIN;
+        loop {
+            self.publish(chunk.clone()).await?;
+            let answer = self.arrival(self.idle).await?.ok_or_else(|| late(self.idle))?;
+            if !is_nobodys(&answer) {
+                return refusal(&self.read(&answer)?);
+            }
+            if Instant::now() >= known_by {
+                return Err(given_up());
+            }
+            self.under_way.clear();
+            sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Says that this was all, and waits until the stream is there.
@@ -142,50 +166,68 @@ impl<'a> Sending<'a> {
         Ok(())
     }
 
-    /// Waits for the answer to the oldest chunk. The server says nothing in it unless something is wrong.
+    /// Waits for the answer to the oldest chunk.
     async fn taken(&mut self, limit: Duration) -> Result<(), ApiProblem> {
-        let answer = self.answer(limit).await?;
-        if answer.is_empty() {
-            return Ok(());
-        }
-        // Too large for the server, or its disk is full: it answers as it would at the end.
-        match api::read::<Value>(&answer) {
-            Err(refused @ ApiProblem::Refused { .. }) => Err(refused),
-            _ => Err(ApiProblem::NoAnswer(String::from_utf8_lossy(&answer).into_owned())),
-        }
+        refusal(&self.answer(limit).await?)
     }
 
     /// The next answer. One with a body ends the restore, whichever part it is to: the stream, or why there is none.
     async fn answer(&mut self, limit: Duration) -> Result<Bytes, ApiProblem> {
         let (mut limit, mut gone) = (limit, false);
         loop {
-            let next = self.api.connection.guard_to(&self.to, self.answers.next());
-            let answer = match timeout(limit, next).await {
-                Ok(Ok(Some(answer))) => answer,
-                Ok(Err(Interrupted::Forbidden { subject, .. })) => return Err(ApiProblem::Forbidden { subject }),
-                Ok(Ok(None) | Err(_)) => return Err(lost()),
-                Err(_) if gone => {
-                    return Err(ApiProblem::NoAnswer("the server has given the restore up".to_owned()));
-                }
-                Err(_) => return Err(ApiProblem::NoAnswer(format!("the server did not answer within {limit:?}"))),
-            };
-            if answer.status.is_some_and(|status| status.as_u16() == 503) {
+            match self.arrival(limit).await? {
                 // Nobody takes parts any more. Why may still be on its way.
-                (limit, gone) = (REASON_WITHIN, true);
-                continue;
+                Some(answer) if is_nobodys(&answer) => (limit, gone) = (REASON_WITHIN, true),
+                Some(answer) => return self.read(&answer),
+                None if gone => return Err(given_up()),
+                None => return Err(late(limit)),
             }
-            if !answer.payload.is_empty() {
-                return Ok(answer.payload);
-            }
-            let number = answer.subject.rsplit('.').next().and_then(|number| number.parse().ok());
-            return match self.under_way.pop_front() == number {
-                true => Ok(answer.payload),
-                false => Err(ApiProblem::NoAnswer("an answer came out of its turn".to_owned())),
-            };
+        }
+    }
+
+    /// What comes to the inbox; none when nothing does in time.
+    async fn arrival(&mut self, limit: Duration) -> Result<Option<Message>, ApiProblem> {
+        let next = self.api.connection.guard_to(&self.to, self.answers.next());
+        match timeout(limit, next).await {
+            Ok(Ok(Some(answer))) => Ok(Some(answer)),
+            Ok(Err(Interrupted::Forbidden { subject, .. })) => Err(ApiProblem::Forbidden { subject }),
+            Ok(Ok(None) | Err(_)) => Err(ApiProblem::NoAnswer("the connection to the server was lost".to_owned())),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn read(&mut self, answer: &Message) -> Result<Bytes, ApiProblem> {
+        if !answer.payload.is_empty() {
+            return Ok(answer.payload.clone());
+        }
+        let number = answer.subject.rsplit('.').next().and_then(|number| number.parse().ok());
+        match self.under_way.pop_front() == number {
+            true => Ok(answer.payload.clone()),
+            false => Err(ApiProblem::NoAnswer("an answer came out of its turn".to_owned())),
         }
     }
 }
 
-fn lost() -> ApiProblem {
-    ApiProblem::NoAnswer("the connection to the server was lost".to_owned())
+fn is_nobodys(answer: &Message) -> bool {
+    answer.status.is_some_and(|status| status.as_u16() == 503)
+}
+
+/// What is wrong with a part. The server says nothing in its answer unless something is.
+fn refusal(answer: &Bytes) -> Result<(), ApiProblem> {
+    if answer.is_empty() {
+        return Ok(());
+    }
+    // Too large for the server, or its disk is full: it answers as it would at the end.
+    match api::read::<Value>(answer) {
+        Err(refused @ ApiProblem::Refused { .. }) => Err(refused),
+        _ => Err(ApiProblem::NoAnswer(String::from_utf8_lossy(answer).into_owned())),
+    }
+}
+
+fn given_up() -> ApiProblem {
+    ApiProblem::NoAnswer("the server has given the restore up".to_owned())
+}
+
+fn late(limit: Duration) -> ApiProblem {
+    ApiProblem::NoAnswer(format!("the server did not answer within {limit:?}"))
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
 mod auth;
+mod auth_proofs;
 mod auth_tenants;
 mod circuit_breaker;
 mod discovery;
